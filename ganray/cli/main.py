@@ -1,0 +1,95 @@
+"""`ganray`: finds the verb's file when the verb is used, so that --help imports nothing heavy."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from ganray import __version__
+from ganray.errors import GanrayError
+
+VERBS = {
+    "validate": "Check an experiment file and print what would run.",
+    "sweep": "Search an experiment's space on Ray: train, score, record, rank.",
+    "train": "Train the one recipe of an experiment file.",
+    "table": "Rank an experiment's trials under one protocol.",
+    "compare": "Two trials side by side: recipe, metrics, pictures.",
+    "query": "Ask the results store in SQL.",
+    "sample": "Draw images from a checkpoint.",
+    "data": "Look at a set of images, or at the built-in samples.",
+    "schema": "Print the JSON schema of experiment files.",
+    "import-fastgan": "Convert a checkpoint of the FastGAN authors' code.",
+}
+
+
+class Verbs(click.Group):
+    """Verbs by name; each lives in `ganray.cli.NAME` as `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"ganray.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from ganray.recipe.messages import nearest
+
+            raise click.UsageError(f"unknown command {args[0]!r}; {nearest(args[0], list(VERBS))}")
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ganray")
+def command() -> None:
+    """Which GAN recipe works on my few hundred images, and can I trust the number?
+
+    \b
+    Examples:
+      ganray data inspect my_images/
+      ganray validate experiments/quickstart.yaml
+      ganray sweep experiments/quickstart.yaml --set data.source=my_images/
+      ganray table quickstart --pictures best.png
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line. A GanrayError becomes one paragraph on stderr and exit code 2."""
+    try:
+        code: Any = command.main(args=None if argv is None else list(argv), standalone_mode=False)
+    except GanrayError as error:
+        _fail(str(error), 2)
+    except click.exceptions.Abort:
+        _fail("interrupted", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except BrokenPipeError:
+        # Whoever read our output (head, less) has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(text: str, code: int) -> None:
+    click.echo(f"ganray: {text}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

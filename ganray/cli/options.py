@@ -1,0 +1,43 @@
+"""Options that several verbs share."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+experiment_argument = click.argument("experiment", type=click.Path(path_type=Path))
+
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one value of the file, for example --set budget.kimg=10. May be given several times.",
+)
+
+fid_weights_option = click.option(
+    "--fid-weights",
+    type=click.Path(path_type=Path),
+    envvar="GANRAY_FID_WEIGHTS",
+    help="The FID Inception's weights; left out: pytorch-fid's cache, then its download.",
+)
+
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Duration(click.ParamType):
+    """`90s`, `30m`, `2h`, `1h30m`; seconds without a unit."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        text = str(value).replace(" ", "")
+        if re.fullmatch(r"\d+(\.\d+)?", text):
+            return float(text)
+        parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
+        if not parts or "".join(number + unit for number, unit in parts) != text:
+            self.fail(f"{value!r} is no duration; write it as 90s, 30m, 2h or 1h30m", param, ctx)
+        return sum(float(number) * UNITS[unit] for number, unit in parts)

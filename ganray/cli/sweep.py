@@ -1,0 +1,75 @@
+"""`ganray sweep`: search an experiment's space on Ray."""
+
+from pathlib import Path
+
+import click
+
+from ganray.cli.options import Duration, experiment_argument, fid_weights_option, set_option
+
+
+@click.command()
+@experiment_argument
+@click.option("--trials", type=click.IntRange(min=1), help="Trials in all; left out: search.trials of the file.")
+@click.option("--time", "time_s", type=Duration(), help="Stop after this long (90s, 30m, 2h); --resume goes on.")
+@click.option("--address", help="A running Ray cluster (auto, or HOST:PORT); left out: Ray starts on this machine.")
+@click.option("--cpus", type=click.IntRange(min=1), help="CPUs that Ray may use on this machine; left out: all.")
+@click.option("--resume", is_flag=True, help="Go on with a sweep that was interrupted; finished trials are not redone.")
+@click.option("--fresh", is_flag=True, help="Forget this experiment's checkpoints and study; rows in the store stay.")
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path),
+    help="Where the best trials' samples go.",
+)
+@click.option("--verbose", is_flag=True, help="Show Ray's own log.")
+@fid_weights_option
+@set_option
+def command(
+    experiment: Path,
+    trials: int | None,
+    time_s: float | None,
+    address: str | None,
+    cpus: int | None,
+    resume: bool,
+    fresh: bool,
+    pictures: Path | None,
+    verbose: bool,
+    fid_weights: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Search an experiment's space: Optuna proposes recipes, Ray Train trains them, FID ranks them.
+
+    Ctrl-C ends it so that --resume goes on; a second Ctrl-C ends it at once, and --resume goes on all the same.
+
+    \b
+    Examples:
+      ganray sweep experiments/quickstart.yaml
+      ganray sweep experiments/quickstart.yaml --set data.source=my_images/ --set name=mine --time 30m
+      ganray sweep experiments/few_shot_256.yaml --address auto --trials 40
+      ganray sweep experiments/few_shot_256.yaml --resume
+    """
+    if resume and fresh:
+        raise click.UsageError("--resume goes on with the earlier sweep and --fresh forgets it: give one of them")
+    from rich.console import Console
+
+    console = Console()
+    console.print(f"[dim]ganray: reading {experiment}[/]", highlight=False)
+
+    from ganray.cluster.sweep import SweepOptions, run_sweep
+    from ganray.recipe.experiment import load_experiment
+    from ganray.report.after_sweep import print_result
+
+    options = SweepOptions(
+        trials=trials,
+        time_s=time_s,
+        address=address,
+        num_cpus=cpus,
+        resume=resume,
+        fresh=fresh,
+        verbose=verbose,
+        fid_weights=fid_weights,
+    )
+    loaded = load_experiment(experiment, overrides)
+    result = run_sweep(loaded, options, console)
+    print_result(result, pictures or Path(f"{loaded.settings.runs}/{loaded.name}/best.png"), console)
+    if result.is_unfinished:
+        raise SystemExit(130)

@@ -1,0 +1,31 @@
+"""`ganray validate`: what an experiment file would run."""
+
+from pathlib import Path
+
+import click
+
+from ganray.cli.options import experiment_argument, set_option
+
+
+@click.command()
+@experiment_argument
+@set_option
+@click.option("--seed", default=0, show_default=True, help="Which example recipe to draw.")
+def command(experiment: Path, overrides: tuple[str, ...], seed: int) -> None:
+    """Check an experiment file and print what would run: the space, the slots, the budget, one recipe.
+
+    \b
+    Examples:
+      ganray validate experiments/quickstart.yaml
+      ganray validate experiments/few_shot_256.yaml --set data.source=my_images/
+    """
+    from rich.console import Console
+
+    from ganray.evaluation.protocols import get_protocol
+    from ganray.recipe.experiment import load_experiment
+    from ganray.recipe.overview import overview
+
+    loaded = load_experiment(experiment, overrides)
+    for protocol in loaded.sample(seed).evaluation.protocols:
+        get_protocol(protocol)
+    Console().print(overview(loaded, seed), highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,102 @@
+"""Optuna's side of a sweep: a study in a journal file that outlives Ray, and what is left to do in it."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from ray.tune.search.optuna import OptunaSearch
+
+from ganray.recipe import space
+from ganray.recipe.experiment import Experiment
+from ganray.store.store import Store
+
+FINISHED = ("completed", "pruned", "failed")
+
+
+@dataclass(frozen=True)
+class Space:
+    """Optuna's define-by-run function: the recursive walk over the experiment's tree."""
+
+    tree: dict[str, Any]
+
+    def __call__(self, trial: Any) -> None:
+        space.draw(self.tree, trial)
+
+
+class StudySearch(OptunaSearch):
+    """OptunaSearch that tells the study of failures as failures, and only of finite metrics."""
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if math.isfinite(result[self.metric]):
+            super().on_trial_result(trial_id, result)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if result is not None and (result.get("status") == "failed" or not math.isfinite(result[self.metric])):
+            result, error = None, True
+        super().on_trial_complete(trial_id, result=result, error=error)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a study has come."""
+
+    finished: int
+    unfinished: tuple[space.Params, ...]
+    """Parameters of trials that were begun and neither ended, failed nor were stopped for being weak."""
+
+
+def study_storage(path: Path) -> JournalStorage:
+    """The journal file; `optuna-dashboard PATH` opens it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return JournalStorage(JournalFileBackend(str(path)))
+
+
+def read_progress(experiment: Experiment, storage: JournalStorage, store: Store) -> Progress:
+    """What the study and the store say of an earlier run. Trials left RUNNING by it are closed as failed."""
+    names = [summary.study_name for summary in optuna.get_all_study_summaries(storage)]
+    if experiment.name not in names:
+        return Progress(0, ())
+    study = optuna.load_study(study_name=experiment.name, storage=storage)
+    table = store.trials(experiment.name)
+    statuses = dict(zip(table["trial_id"].to_pylist(), table["status"].to_pylist()))
+    finished, unfinished = 0, []
+    for trial in study.get_trials(deepcopy=False):
+        if not trial.state.is_finished():
+            params = trial.params or trial.system_attrs.get("fixed_params", {})
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        else:
+            params = trial.params
+        if statuses.get(_trial_id(experiment, params)) in FINISHED:
+            finished += 1
+        elif trial.state is not optuna.trial.TrialState.FAIL and params and params not in unfinished:
+            unfinished.append(params)
+    return Progress(finished, tuple(unfinished))
+
+
+def build_search(experiment: Experiment, storage: JournalStorage, first: list[space.Params], seen: int) -> StudySearch:
+    """The search over the experiment's space; `first` are tried before anything is sampled."""
+    search = experiment.settings.search
+    seed = search.seed + seen  # a resumed random search must not repeat its draws
+    sampler: optuna.samplers.BaseSampler
+    if search.sampler == "random":
+        sampler = optuna.samplers.RandomSampler(seed=seed)
+    else:
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=search.startup_trials, constant_liar=True)
+    return StudySearch(
+        space=Space(experiment.space),
+        metric=experiment.metric,
+        mode="min",
+        points_to_evaluate=list(first),
+        sampler=sampler,
+        study_name=experiment.name,
+        storage=storage,
+    )
+
+
+def _trial_id(experiment: Experiment, params: dict[str, Any]) -> str | None:
+    return experiment.fixed(params).trial_id(experiment.name) if params else None

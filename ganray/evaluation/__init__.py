@@ -1,0 +1,1 @@
+"""Scores of generated images under named protocols: extractors, Frechet and kernel distances, cached statistics."""

@@ -1,0 +1,1 @@
+"""Recipes and experiment files: typed, frozen, strict. Imports nothing of ours but the errors."""

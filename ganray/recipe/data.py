@@ -1,0 +1,24 @@
+"""What the trial learns from: a set of images at one resolution."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ganray.recipe.base import Spec
+
+Resolution = Literal[32, 64, 128, 256, 512, 1024]
+
+
+class DataSpec(Spec):
+    """A folder, a zip or a built-in sample set, decoded to `uint8 [N, 3, R, R]`."""
+
+    source: str = Field(min_length=1)
+    """A folder (nested or flat), a zip, or `sample:NAME` for a built-in sample set."""
+    resolution: Resolution = 256
+    """Side of the square training images in pixels."""
+    fit: Literal["crop", "resize"] = "crop"
+    """`crop`: largest centre square, then resize; `resize`: squeeze the whole picture into the square."""
+    on_corrupt: Literal["fail", "skip"] = "fail"
+    """`fail` names every unreadable file and stops; `skip` leaves them out and records them."""
+    min_images: int = Field(default=10, ge=1)
+    """Fewer images than this is an error."""

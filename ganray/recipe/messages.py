@@ -1,0 +1,116 @@
+"""Turns pydantic's errors into lines that name the place, the key and the fix."""
+
+import difflib
+import types
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+Loc = tuple[str | int, ...]
+Locate = Callable[[Loc], str]
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """`did you mean 'x'? (known: ...)`, without the question where nothing is near."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    question = f"did you mean {close[0]!r}? " if close else ""
+    return f"{question}(known: {', '.join(known)})"
+
+
+def explain(error: ValidationError, model: type[BaseModel], value: Any, locate: Locate) -> list[str]:
+    """One line per error: `PLACE: path: what is wrong; the nearest valid name`."""
+    return sorted({_line(detail, model, value, locate) for detail in error.errors()})
+
+
+def _line(detail: Any, model: type[BaseModel], value: Any, locate: Locate) -> str:
+    path = without_tags(detail["loc"], value)
+    text = _text(detail, model)
+    name = dotted(path)
+    return f"{locate(path)}: {name}: {text}" if name else f"{locate(path)}: {text}"
+
+
+def _text(detail: Any, model: type[BaseModel]) -> str:
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            key = str(detail["loc"][-1])
+            return f"unknown key {key!r}; {nearest(key, fields_at(model, detail['loc'][:-1]))}"
+        case "union_tag_invalid":
+            known = [word.strip(" '") for word in context["expected_tags"].split(",")]
+            return f"unknown name {context['tag']!r}; {nearest(str(context['tag']), known)}"
+        case "union_tag_not_found":
+            known = [w for m in _models(_annotation(model, detail["loc"])) for w in _names(m)]
+            return f"needs a `name` ({', '.join(known)})"
+        case "literal_error":
+            known = [word.strip(" '") for word in context["expected"].replace(" or ", ", ").split(",")]
+            return f"{detail['input']!r} is not one of them; {nearest(str(detail['input']), known)}"
+        case "missing":
+            return "is missing"
+        case "value_error":
+            return str(context["error"])
+    return f"{detail['msg']}, got {detail['input']!r}"
+
+
+def without_tags(loc: Loc, value: Any) -> Loc:
+    """The path in the file: pydantic's own, less the union tags that it puts between."""
+    path: list[str | int] = []
+    for i, key in enumerate(loc):
+        if isinstance(value, dict) and key not in value and value.get("name") == key and i < len(loc) - 1:
+            continue
+        path.append(key)
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            value = None
+    return tuple(path)
+
+
+def dotted(path: Loc) -> str:
+    """`tricks[1].policy` for ('tricks', 1, 'policy')."""
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
+    return text
+
+
+def fields_at(model: type[BaseModel], loc: Loc) -> list[str]:
+    """The names of the fields of the model at pydantic's location `loc` (with its union tags)."""
+    found = list(_models(_annotation(model, loc)))
+    return sorted({name for m in found for name in m.model_fields})
+
+
+def _annotation(model: Any, loc: Loc) -> Any:
+    current: Any = model
+    for key in loc:
+        if isinstance(key, int):
+            current = next((a for a in get_args(_bare(current)) if a is not Ellipsis), Any)
+            continue
+        models = list(_models(current))
+        tagged = [m for m in models if len(models) > 1 and key in _names(m)]
+        if tagged:
+            current = tagged[0]
+            continue
+        owners = [m for m in models if key in m.model_fields]
+        if not owners:
+            return current
+        current = owners[0].model_fields[str(key)].annotation
+    return current
+
+
+def _bare(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    annotation = _bare(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (Union, types.UnionType):
+        for arg in get_args(annotation):
+            yield from _models(arg)
+
+
+def _names(model: type[BaseModel]) -> tuple[str, ...]:
+    field = model.model_fields.get("name")
+    return get_args(field.annotation) if field else ()

@@ -1,0 +1,47 @@
+"""What an experiment file would run, in words."""
+
+import yaml
+
+from ganray.recipe import space
+from ganray.recipe.experiment import Experiment
+
+
+def overview(experiment: Experiment, seed: int = 0) -> str:
+    """Size of the space, trials, slots, budget in kimg, and an example recipe as YAML."""
+    settings = experiment.settings
+    recipe = experiment.sample(seed)
+    trials = settings.search.trials if experiment.is_search else 1
+    resources = settings.resources
+    gpus = resources.gpus_per_worker
+    per_worker = f"{resources.cpus_per_worker:g} CPU(s), " + (
+        "1 GPU where there is one" if gpus is None else f"{gpus:g} GPU(s)"
+    )
+    slots = resources.slots or "as many as the cluster has room for"
+    stopping = "no early stopping"
+    if settings.search.scheduler:
+        asha = settings.search.scheduler
+        grace = asha.grace_kimg or 2 * recipe.evaluation.every_kimg
+        stopping = f"ASHA stops weak trials from {grace:g} kimg on (reduction factor {asha.reduction_factor:g})"
+    lines = [
+        f"experiment  {experiment.name} ({experiment.source.path})",
+        f"space       {_space(experiment)}",
+        f"search      {trials} trial(s) by {settings.search.sampler}, "
+        f"{len(settings.search.start_from)} of them given; {stopping}",
+        f"metric      {experiment.metric}, of {', '.join(recipe.evaluation.protocols)}",
+        f"budget      {recipe.budget.kimg:g} kimg a trial, scored every {recipe.evaluation.every_kimg:g}; "
+        f"at most {trials * recipe.budget.kimg:g} kimg in all",
+        f"slots       {slots}; each {resources.workers_per_trial} worker(s) with {per_worker}",
+        f"results     {settings.store or settings.runs + '/store'}",
+        "",
+        f"an example recipe (hash {recipe.hash[:12]}):",
+    ]
+    example = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=100)
+    return "\n".join(lines) + "\n" + "\n".join(f"  {line}" for line in example.splitlines())
+
+
+def _space(experiment: Experiment) -> str:
+    if not experiment.is_search:
+        return "one recipe"
+    combinations, floats = space.size(experiment.space), space.continuous(experiment.space)
+    text = f"{combinations:,} combination(s) of choices"
+    return text + (f", and {floats} continuous range(s)" if floats else "")

@@ -1,0 +1,1 @@
+"""Tables, comparisons and pictures, all read from the store."""

@@ -1,0 +1,62 @@
+"""What a sweep prints when it ends: the ranked table, the picture, and what to type next."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from ganray.report.leaderboard import leaderboard
+from ganray.report.pictures import montage
+from ganray.report.render import to_rich
+from ganray.store.location import DEFAULT_STORE
+from ganray.store.store import Store
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep did."""
+
+    experiment: str
+    file: Path
+    store: Store
+    metric: str
+    trials: int
+    ended: int
+    """Completed or pruned, in this run and in earlier ones."""
+    failed: int
+    seconds: float
+
+    @property
+    def is_unfinished(self) -> bool:
+        return self.ended + self.failed < self.trials
+
+
+def print_result(result: SweepResult, pictures: Path, console: Console) -> None:
+    """Print the table and the next commands; write the montage of the best trials."""
+    failed = f", {result.failed} failed" if result.failed else ""
+    console.print(
+        f"{result.ended} of {result.trials} trials ended{failed} in {result.seconds:.0f} s\n", highlight=False
+    )
+    if result.experiment in result.store.experiments():
+        board = leaderboard(result.store, result.experiment, result.metric)
+        console.print(to_rich(board, console.width))
+        ranked = [entry for entry in board.entries if entry.rank is not None]
+        if ranked:
+            montage(result.store, board, pictures)
+            console.print(f"\nThe best trials' samples: {pictures}", highlight=False, soft_wrap=True)
+        console.print(
+            next_commands(result, [e.trial_id for e in ranked]), highlight=False, soft_wrap=True, markup=False
+        )
+
+
+def next_commands(result: SweepResult, best: list[str]) -> str:
+    """Three commands worth typing now."""
+    default = result.store.uri == str(Path(DEFAULT_STORE).absolute())
+    store = "" if default else f" --store {result.store.uri}"
+    sql = f"SELECT trial_id, kimg, frechet FROM evaluations WHERE experiment = '{result.experiment}' ORDER BY frechet"
+    commands = [f"ganray sweep {result.file} --resume"] if result.is_unfinished else []
+    if len(best) > 1:
+        commands.append(f"ganray compare {best[0]} {best[1]} -o compare.png{store}")
+    commands.append(f'ganray query "{sql}"{store}')
+    commands.append(f"ganray sweep {result.file} --set data.source=FOLDER --set name=mine")
+    return "\nNext:\n" + "\n".join(f"  {command}" for command in commands)

@@ -1,0 +1,1 @@
+"""The GAN step, the loop, checkpoints and health: plain torch, on one process or under torchrun."""

@@ -1,0 +1,133 @@
+"""Checkpoints that resume exactly: networks, EMA, optimizers, sampler, progress, and every worker's RNG."""
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganray.errors import WeightsError
+from ganray.models.registry import build_generator
+from ganray.recipe.recipe import Recipe
+from ganray.training.state import TrainState
+
+FORMAT, VERSION = "ganray-checkpoint", 1
+
+
+def save_checkpoint(state: TrainState, path: Path) -> None:
+    """Write the whole state atomically. Collective: every worker must call it; the main one writes."""
+    rngs = state.world.gather(_rng_state(state.world.device))
+    if not state.world.is_main:
+        return
+    write_atomically(
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "recipe": state.recipe.model_dump(mode="json"),
+            "generator": state.generator.state_dict(),
+            "discriminator": state.discriminator.state_dict(),
+            "ema": state.ema.state_dict() if state.ema is not None else None,
+            "optimizer_g": state.optimizer_g.state_dict(),
+            "optimizer_d": state.optimizer_d.state_dict(),
+            "sampler_position": state.sampler.position,
+            "step": state.step,
+            "images_shown": state.images_shown,
+            "wall_s": state.wall_s,
+            "last_metrics": state.last_metrics,
+            "rngs": rngs,
+        },
+        path,
+    )
+
+
+def restore_checkpoint(state: TrainState, path: Path) -> None:
+    """Continue as if nothing had happened. Raises WeightsError where the file belongs to another recipe."""
+    saved = read_checkpoint(path)
+    recipe = Recipe.model_validate(saved["recipe"])
+    if recipe.hash != state.recipe.hash:
+        raise WeightsError(f"{path} was written by another recipe ({recipe.hash[:12]}, not {state.recipe.hash[:12]})")
+    if saved.get("optimizer_g") is None:
+        raise WeightsError(f"{path} holds weights only (an import), so training cannot be resumed from it")
+    state.generator.load_state_dict(saved["generator"])
+    state.discriminator.load_state_dict(saved["discriminator"])
+    if state.ema is not None:
+        state.ema.load_state_dict(saved["ema"])
+    state.optimizer_g.load_state_dict(saved["optimizer_g"])
+    state.optimizer_d.load_state_dict(saved["optimizer_d"])
+    state.sampler.position = saved["sampler_position"]
+    state.step, state.images_shown = saved["step"], saved["images_shown"]
+    state.wall_s, state.last_metrics = saved["wall_s"], saved["last_metrics"]
+    # With another number of workers there is no exact continuation: the RNGs stay as freshly seeded.
+    if len(saved["rngs"]) == state.world.size:
+        _restore_rng(saved["rngs"][state.world.rank], state.world.device)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The raw contents, tensors on the CPU. Raises WeightsError where the file is none of ours or damaged."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: no such checkpoint") from None
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise WeightsError(f"{path}: damaged or no checkpoint: {str(error).splitlines()[0]}") from None
+    if not isinstance(saved, dict) or saved.get("format") != FORMAT:
+        raise WeightsError(
+            f"{path} is no GANRay checkpoint; the FastGAN authors' files are converted by `ganray import-fastgan`"
+        )
+    if saved["version"] > VERSION:
+        raise WeightsError(f"{path} has version {saved['version']}, this GANRay reads up to {VERSION}; upgrade it")
+    return saved
+
+
+@dataclass(frozen=True)
+class SavedGenerator:
+    """A generator ready to sample, and what it was trained on."""
+
+    recipe: Recipe
+    generator: nn.Module
+    kimg: float
+
+
+def load_generator(path: Path, device: torch.device) -> SavedGenerator:
+    """The sampling generator of a checkpoint (the EMA where there is one), in evaluation mode."""
+    saved = read_checkpoint(path)
+    recipe = Recipe.model_validate(saved["recipe"])
+    generator = build_generator(recipe.generator, recipe.data.resolution)
+    weights = saved["generator"]
+    if saved["ema"] is not None:
+        prefix = "module."
+        weights = {k.removeprefix(prefix): v for k, v in saved["ema"].items() if k.startswith(prefix)}
+    generator.load_state_dict(weights)
+    return SavedGenerator(recipe, generator.to(device).eval(), saved["images_shown"] / 1000)
+
+
+def write_atomically(content: dict[str, Any], path: Path) -> None:
+    """A torch file that is there whole or not at all. Raises OSError where the disk is full."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except RuntimeError as error:  # torch's zip writer turns a full disk into a RuntimeError
+        raise OSError(f"{path}: cannot be written (is the disk full?): {str(error).splitlines()[0]}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _rng_state(device: torch.device) -> dict[str, Any]:
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+    }
+
+
+def _restore_rng(rng: dict[str, Any], device: torch.device) -> None:
+    torch.set_rng_state(rng["torch"])
+    if device.type == "cuda" and rng["cuda"] is not None:
+        torch.cuda.set_rng_state(rng["cuda"], device)

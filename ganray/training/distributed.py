@@ -1,0 +1,139 @@
+"""Data parallelism for two networks: gradients are averaged by hand after each backward pass.
+
+DistributedDataParallel expects one forward per backward; a GAN step has several per network, and penalties
+differentiate twice. One flattened all-reduce per network and step has none of those limits.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class World:
+    """The workers of one trial: my rank, how many we are, and the device that I compute on."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+    def share(self, batch_size: int) -> slice:
+        """My part of a global batch. Raises ValueError where it cannot be split evenly."""
+        if batch_size % self.size:
+            raise ValueError(f"batch_size {batch_size} cannot be split over {self.size} workers")
+        part = batch_size // self.size
+        return slice(self.rank * part, (self.rank + 1) * part)
+
+    def barrier(self) -> None:
+        if self.size > 1:
+            dist.barrier()
+
+    def broadcast(self, value: Any) -> Any:
+        """The main worker's value, on every worker."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def any(self, flag: bool) -> bool:
+        """Whether any worker says so."""
+        return any(self.gather(flag))
+
+    def mean(self, reading: dict[str, float]) -> dict[str, float]:
+        """The mean of every worker's readings, the same on all of them."""
+        readings = self.gather(reading)
+        return {name: sum(r[name] for r in readings) / len(readings) for name in reading}
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every worker's value in rank order, on every worker."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+
+def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
+    """Replace each gradient by its mean over the workers; a missing one counts as zero."""
+    if world.size == 1:
+        return
+    parameters = [p for p in parameters if p.requires_grad]
+    for p in parameters:
+        if p.grad is None:
+            p.grad = torch.zeros_like(p)
+    _average([p.grad for p in parameters if p.grad is not None], world)
+
+
+def average_buffers(module: nn.Module, world: World) -> None:
+    """Replace each floating-point buffer (batch norm's statistics) by its mean over the workers."""
+    if world.size > 1:
+        _average([b for b in module.buffers() if b.is_floating_point()], world)
+
+
+def broadcast_module(module: nn.Module, world: World) -> None:
+    """Give every worker the main worker's parameters and buffers."""
+    if world.size > 1:
+        for tensor in module.state_dict().values():
+            dist.broadcast(tensor, src=0)
+
+
+@torch.no_grad()
+def _average(tensors: list[Tensor], world: World) -> None:
+    if not tensors:
+        return
+    flat = torch.cat([t.reshape(-1).float() for t in tensors])
+    dist.all_reduce(flat)
+    flat /= world.size
+    for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors])):
+        tensor.copy_(mean.reshape(tensor.shape))
+
+
+def global_mean(x: Tensor) -> Tensor:
+    """The mean over all workers' elements, differentiable: for losses that compare with a batch's mean."""
+    mean = x.mean()
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return mean
+    from torch.distributed.nn.functional import all_reduce
+
+    total: Tensor = all_reduce(mean)
+    return total / dist.get_world_size()
+
+
+@contextmanager
+def torchrun_world(device: str) -> Iterator[World]:
+    """The world that torchrun's environment describes, or a single process without it."""
+    import os
+
+    size, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    local = int(os.environ.get("LOCAL_RANK", 0))
+    chosen = pick_device(device, local)
+    if size == 1:
+        yield World(0, 1, chosen)
+        return
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield World(rank, size, chosen)
+    finally:
+        dist.destroy_process_group()
+
+
+def pick_device(wanted: str, local_rank: int = 0) -> torch.device:
+    """`auto` takes a GPU where there is one. Raises ValueError where `cuda` is asked for and absent."""
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise ValueError("runtime.device is cuda, but torch sees no GPU; set runtime.device: auto")
+    if wanted == "cpu" or not available:
+        return torch.device("cpu")
+    device = torch.device("cuda", local_rank % torch.cuda.device_count())
+    torch.cuda.set_device(device)
+    return device

@@ -1,0 +1,99 @@
+"""Everything that changes while a trial trains, built from its recipe."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from ganray.models.registry import build_discriminator, build_generator
+from ganray.recipe.recipe import Recipe
+from ganray.recipe.schedule import Adam
+from ganray.training.distributed import World, broadcast_module
+from ganray.training.sampling import ImageSampler
+from ganray.tricks.ema import make_ema
+
+
+@dataclass
+class TrainState:
+    """Networks, optimizers, the sampler's position and how far the trial has come."""
+
+    recipe: Recipe
+    world: World
+    generator: nn.Module
+    discriminator: nn.Module
+    ema: AveragedModel | None
+    optimizer_g: torch.optim.Optimizer
+    optimizer_d: torch.optim.Optimizer
+    sampler: ImageSampler
+    step: int = 0
+    images_shown: int = 0
+    wall_s: float = 0.0
+    """Seconds of training and evaluation up to the last `tick`, over all resumptions."""
+    last_metrics: dict[str, float] = field(default_factory=dict)
+    _ticked: float = field(default_factory=time.perf_counter)
+
+    def tick(self) -> None:
+        """Count the seconds since the last tick."""
+        now = time.perf_counter()
+        self.wall_s, self._ticked = self.wall_s + now - self._ticked, now
+
+    @property
+    def kimg(self) -> float:
+        return self.images_shown / 1000
+
+    @property
+    def budget_images(self) -> int:
+        return round(self.recipe.budget.kimg * 1000)
+
+    @property
+    def is_done(self) -> bool:
+        return self.images_shown >= self.budget_images
+
+    @property
+    def sampling_generator(self) -> nn.Module:
+        """The network that samples are drawn from: the EMA where the recipe has one."""
+        return self.ema.module if self.ema is not None else self.generator
+
+
+def build_state(recipe: Recipe, n_images: int, world: World) -> TrainState:
+    """Fresh networks and optimizers, the same on every worker; seeds every global RNG of this process."""
+    seed_everything(recipe.seed)
+    resolution = recipe.data.resolution
+    generator = build_generator(recipe.generator, resolution)
+    discriminator = build_discriminator(recipe.discriminator, resolution)
+    layout = torch.channels_last if recipe.runtime.channels_last else torch.contiguous_format
+    for network in (generator, discriminator):
+        network.to(device=world.device, memory_format=layout)  # type: ignore[call-overload]
+        broadcast_module(network, world)
+    ema = recipe.trick("ema")
+    state = TrainState(
+        recipe=recipe,
+        world=world,
+        generator=generator,
+        discriminator=discriminator,
+        ema=make_ema(generator, ema.decay) if ema else None,
+        optimizer_g=_adam(generator, recipe.optimizers.generator),
+        optimizer_d=_adam(discriminator, recipe.optimizers.discriminator),
+        sampler=ImageSampler(n_images, recipe.budget.batch_size, recipe.seed),
+    )
+    # From here on the workers' global RNGs differ: they augment different images.
+    seed_everything(recipe.seed + 1_000_003 * (world.rank + 1))
+    return state
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch on every device. (Nothing here draws from `random` or numpy.)"""
+    torch.manual_seed(seed)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Number of trainable scalars."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def _adam(network: nn.Module, spec: Adam) -> torch.optim.Adam:
+    kwargs: dict[str, Any] = {"lr": spec.lr, "betas": (spec.beta1, spec.beta2)}
+    return torch.optim.Adam(network.parameters(), **kwargs)

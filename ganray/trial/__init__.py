@@ -1,0 +1,1 @@
+"""One trial wired together: data, training, evaluation and the store. Knows nothing of Ray."""

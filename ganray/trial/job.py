@@ -1,0 +1,68 @@
+"""What a worker is told to do, and what comes of it. Plain data, so that it travels between processes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ganray.recipe.recipe import Recipe
+
+CHECKPOINT = "checkpoint.pt"
+"""Name of the newest checkpoint in a trial's folder."""
+
+Status = Literal["running", "completed", "pruned", "failed"]
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """One recipe to train, where its files go, and which store it is recorded in."""
+
+    recipe: Recipe
+    experiment: str
+    runs: Path
+    store: str
+    fid_weights: Path | None = None
+
+    @property
+    def trial_id(self) -> str:
+        return self.recipe.trial_id(self.experiment)
+
+    @property
+    def folder(self) -> Path:
+        """Checkpoint, lock and error text of this trial."""
+        return trial_folder(self.runs, self.experiment, self.trial_id)
+
+
+def trial_folder(runs: Path, experiment: str, trial_id: str) -> Path:
+    """Where a trial's own files lie."""
+    return runs / experiment / "trials" / trial_id
+
+
+@dataclass(frozen=True)
+class Report:
+    """One evaluation, as it is told to whoever watches."""
+
+    trial_id: str
+    kimg: float
+    metrics: dict[str, float]
+    """Protocol name to value."""
+    reading: dict[str, float] = field(default_factory=dict)
+    """Losses, gradient norms, images per second since the last one."""
+    wall_s: float = 0.0
+    done: bool = False
+
+
+Tell = Callable[[Report], bool]
+"""Called on the main worker after each evaluation; returns whether the trial is to go on."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended. `running` means paused: it can be resumed."""
+
+    trial_id: str
+    status: Status
+    kimg: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+    diagnosis: str | None = None
+    wall_s: float = 0.0
