@@ -1,7 +1,7 @@
 """`ganray`: finds the verb's file when the verb is used, so that --help imports nothing heavy."""
 
+import errno
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +23,9 @@ VERBS = {
     "schema": "Print the JSON schema of experiment files.",
     "import-fastgan": "Convert a checkpoint of the FastGAN authors' code.",
 }
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of a disk that come without a file's name and that a user can act on all the same."""
 
 
 class Verbs(click.Group):
@@ -67,7 +70,7 @@ def command() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line. A GanrayError becomes one paragraph on stderr and exit code 2."""
+    """Run the command line. What a user can act on becomes one paragraph on stderr and exit code 2."""
     try:
         code: Any = command.main(args=None if argv is None else list(argv), standalone_mode=False)
     except GanrayError as error:
@@ -79,11 +82,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
-    except BrokenPipeError:
-        # Whoever read our output (head, less) has gone; there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except OSError as error:
+        if error.filename is None and error.errno not in FULL:
+            raise  # nothing that a user could act on: the traceback is worth more
+        _fail(_file_trouble(error), 2)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _file_trouble(error: OSError) -> str:
+    files = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    reason = error.strerror or str(error)
+    return f"{files}: {reason}; check the path, its permissions and the space on its disk" if files else reason
 
 
 def _fail(text: str, code: int) -> None:

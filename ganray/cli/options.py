@@ -13,7 +13,8 @@ set_option = click.option(
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override one value of the file, for example --set budget.kimg=10. May be given several times.",
+    help="Override one value of the file, for example --set budget.kimg=10 or --set tricks[0].decay=0.99. "
+    "May be given several times.",
 )
 
 fid_weights_option = click.option(
@@ -27,17 +28,15 @@ UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Duration(click.ParamType):
-    """`90s`, `30m`, `2h`, `1h30m`; seconds without a unit."""
+    """`90s`, `30m`, `2h`, `1h30m`; a number without a unit counts as seconds. Above 0."""
 
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, int | float):
-            return float(value)
         text = str(value).replace(" ", "")
-        if re.fullmatch(r"\d+(\.\d+)?", text):
-            return float(text)
+        text += "s" if re.fullmatch(r"\d+(\.\d+)?", text) else ""
         parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
-        if not parts or "".join(number + unit for number, unit in parts) != text:
+        seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
+        if "".join(number + unit for number, unit in parts) != text or seconds <= 0:
             self.fail(f"{value!r} is no duration; write it as 90s, 30m, 2h or 1h30m", param, ctx)
-        return sum(float(number) * UNITS[unit] for number, unit in parts)
+        return seconds

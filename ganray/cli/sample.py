@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tiff")
+
 
 class Grid(click.ParamType):
     """`8x8`: columns times rows."""
@@ -15,11 +17,10 @@ class Grid(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
-        match = re.fullmatch(r"(\d+)x(\d+)", str(value))
-        if not match or "0" in match.groups():
-            self.fail(f"{value!r} is no grid; write it as 8x8", param, ctx)
-        columns, rows = match.groups()
-        return int(columns), int(rows)
+        match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", str(value))
+        if not match:
+            self.fail(f"{value!r} is no grid; write it as 8x8, columns x rows", param, ctx)
+        return int(match[1]), int(match[2])
 
 
 @click.command()
@@ -37,6 +38,8 @@ def command(checkpoint: Path, grid: tuple[int, int], seed: int, device: str, out
       ganray sample runs/quickstart/trials/0123456789ab/checkpoint.pt --grid 8x8 --seed 0 -o out.png
       ganray sample checkpoint.pt --grid 100x50 --folder fakes/
     """
+    if folder is None and output.suffix.lower() not in SUFFIXES:
+        raise click.UsageError(f"-o {output}: the suffix says how to write it; use one of {', '.join(SUFFIXES)}")
     from ganray.trial.samples import write_samples
 
     click.echo(write_samples(checkpoint, grid, seed, device, output, folder))

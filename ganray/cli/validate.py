@@ -24,8 +24,10 @@ def command(experiment: Path, overrides: tuple[str, ...], seed: int) -> None:
     from ganray.evaluation.protocols import get_protocol
     from ganray.recipe.experiment import load_experiment
     from ganray.recipe.overview import overview
+    from ganray.store.location import store_uri
 
     loaded = load_experiment(experiment, overrides)
-    for protocol in loaded.sample(seed).evaluation.protocols:
+    for protocol in loaded.protocols:
         get_protocol(protocol)
-    Console().print(overview(loaded, seed), highlight=False, soft_wrap=True, markup=False)
+    store = store_uri(loaded.settings.store, loaded.settings.runs)
+    Console().print(overview(loaded, seed, store), highlight=False, soft_wrap=True, markup=False)

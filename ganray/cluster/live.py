@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ganray.recipe.distributions import Scalar
 
+ENDED = ("completed", "pruned", "failed")
 STYLES = {"running": "cyan", "completed": "green", "pruned": "yellow", "failed": "red", "waiting": "dim"}
 
 
@@ -35,8 +36,9 @@ class Line:
 class LiveTable(tune.Callback):
     """Follows Tune's events; draws a table on a terminal, prints a line per event elsewhere."""
 
-    def __init__(self, metric: str, budget_kimg: float, trials: int, console: Console) -> None:
+    def __init__(self, metric: str, budget_kimg: float, trials: int, console: Console, done_before: int = 0) -> None:
         self.metric, self.budget_kimg, self.trials, self.console = metric, budget_kimg, trials, console
+        self.done_before = done_before
         self.lines: dict[str, Line] = {}
         self.started = time.monotonic()
         self.note = "starting the slots (the first start takes about half a minute)"
@@ -62,7 +64,7 @@ class LiveTable(tune.Callback):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if trial.trial_id not in self.lines:
             params = {key: value for key, value in trial.config.items() if key != "slot"}
-            self.lines[trial.trial_id] = Line(len(self.lines) + 1, "", params)
+            self.lines[trial.trial_id] = Line(self.done_before + len(self.lines) + 1, "", params)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -121,7 +123,7 @@ class LiveTable(tune.Callback):
                 speed,
                 line.diagnosis or brief(line.params),
             )
-        ended = sum(line.status in ("completed", "pruned", "failed") for line in self.lines.values())
+        ended = self.done_before + sum(line.status in ENDED for line in self.lines.values())
         head = f"{ended} of {self.trials} trials ended, {time.monotonic() - self.started:.0f} s"
         if best:
             head += f", best {self.metric} {best.best:.2f} (trial {best.number})"

@@ -7,7 +7,7 @@ from ganray.errors import ClusterError
 from ganray.recipe.experiment import Resources
 
 TUNE_CPUS = 0.01
-"""Tune's actor waits for messages, yet Ray wants a number; its sliver is taken from the first worker's share."""
+"""Tune's actor waits for messages, yet Ray wants a number; the sliver is taken from the workers' shares."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Demand:
     @property
     def per_worker(self) -> dict[str, float]:
         """Ray resources of one worker."""
-        cpus = round(self.cpus_per_worker - TUNE_CPUS / self.workers, 4)
+        cpus = round(self.cpus_per_worker - TUNE_CPUS, 4)
         gpus = {"GPU": self.gpus_per_worker} if self.gpus_per_worker else {}
         return {"CPU": cpus, **gpus}
 
@@ -41,7 +41,7 @@ class Demand:
         return {
             name: amount - resources.get(name, 0.0)
             for name, amount in self.total.items()
-            if resources.get(name, 0.0) < amount - TUNE_CPUS - 1e-6
+            if resources.get(name, 0.0) < amount - 1e-6
         }
 
     def explain(self, missing: Mapping[str, float]) -> str:

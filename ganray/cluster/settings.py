@@ -34,6 +34,8 @@ def start_ray(address: str | None, *, num_cpus: int | None = None, verbose: bool
     if not verbose:
         warnings.filterwarnings("ignore", module="ray")
         warnings.filterwarnings("ignore", module="optuna")
+        # Tune prints a traceback for whatever a trial dies of; the live table and the final paragraph say it in a line.
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     options: dict[str, Any] = {"log_to_driver": verbose, "logging_level": logging.INFO if verbose else logging.ERROR}
     options["runtime_env"] = {"env_vars": {k: os.environ[k] for k in ENVIRONMENT}}
     if address is None:

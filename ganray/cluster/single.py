@@ -8,8 +8,8 @@ from ganray.cluster.settings import start_ray
 from ganray.recipe.experiment import Experiment
 from ganray.recipe.recipe import Recipe
 from ganray.store.store import Store
-from ganray.trial.job import Outcome, Report, TrialJob
-from ganray.trial.local import check_batch, make_job, pausable, prepare_folder, say_outcome
+from ganray.trial.job import Outcome, Report, TrialJob, check_batch
+from ganray.trial.local import make_job, pausable, prepare_folder, say_outcome
 from ganray.trial.progress import ProgressBar
 
 
@@ -18,6 +18,7 @@ def train_on_ray(
     recipe: Recipe,
     *,
     resume: bool,
+    fresh: bool = False,
     address: str | None,
     verbose: bool,
     fid_weights: Path | None,
@@ -29,7 +30,7 @@ def train_on_ray(
     resources = experiment.settings.resources
     check_batch(recipe, resources.workers_per_trial)
     job = make_job(experiment, recipe, fid_weights)
-    prepare_folder(job, resume)
+    prepare_folder(job, resume=resume, fresh=fresh)
     Store(job.store).check_writable()
     cluster = start_ray(address, verbose=verbose)
 

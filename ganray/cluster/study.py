@@ -14,7 +14,7 @@ from ganray.recipe import space
 from ganray.recipe.experiment import Experiment
 from ganray.store.store import Store
 
-FINISHED = ("completed", "pruned", "failed")
+ENDED = ("completed", "pruned")
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,16 @@ class StudySearch(OptunaSearch):
 class Progress:
     """How far a study has come."""
 
-    finished: int
+    ended: int
+    """Completed or pruned."""
+    failed: int
     unfinished: tuple[space.Params, ...]
-    """Parameters of trials that were begun and neither ended, failed nor were stopped for being weak."""
+    """Parameters of trials that were begun, or given, and neither ended nor failed."""
+
+    @property
+    def finished(self) -> int:
+        """Trials that need no more work."""
+        return self.ended + self.failed
 
 
 def study_storage(path: Path) -> JournalStorage:
@@ -60,22 +67,25 @@ def read_progress(experiment: Experiment, storage: JournalStorage, store: Store)
     """What the study and the store say of an earlier run. Trials left RUNNING by it are closed as failed."""
     names = [summary.study_name for summary in optuna.get_all_study_summaries(storage)]
     if experiment.name not in names:
-        return Progress(0, ())
+        return Progress(0, 0, ())
     study = optuna.load_study(study_name=experiment.name, storage=storage)
     table = store.trials(experiment.name)
     statuses = dict(zip(table["trial_id"].to_pylist(), table["status"].to_pylist()))
-    finished, unfinished = 0, []
+    ended = failed = 0
+    unfinished: list[space.Params] = []
     for trial in study.get_trials(deepcopy=False):
+        params = trial.params or trial.system_attrs.get("fixed_params", {})
         if not trial.state.is_finished():
-            params = trial.params or trial.system_attrs.get("fixed_params", {})
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        else:
-            params = trial.params
-        if statuses.get(_trial_id(experiment, params)) in FINISHED:
-            finished += 1
-        elif trial.state is not optuna.trial.TrialState.FAIL and params and params not in unfinished:
+            # Not study.tell: it refuses trials that were only waiting to be proposed.
+            storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.FAIL)
+        status = statuses.get(_trial_id(experiment, params))
+        if status == "failed":
+            failed += 1
+        elif status in ENDED:
+            ended += 1
+        elif params and params not in unfinished:
             unfinished.append(params)
-    return Progress(finished, tuple(unfinished))
+    return Progress(ended, failed, tuple(unfinished))
 
 
 def build_search(experiment: Experiment, storage: JournalStorage, first: list[space.Params], seen: int) -> StudySearch:

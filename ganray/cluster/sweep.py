@@ -89,7 +89,7 @@ class _Sweep:
         self.demand = demand_of(settings.resources, cluster, sample.runtime.device)
         self.slots = count_slots(settings.resources, self.demand, cluster, max(1, self.left))
         self.budget_kimg = sample.budget.kimg
-        self.table = LiveTable(experiment.metric, self.budget_kimg, trials, console)
+        self.table = LiveTable(experiment.metric, self.budget_kimg, trials, console, self.progress.finished)
 
     def run(self) -> SweepResult:
         self._announce()
@@ -178,27 +178,21 @@ class _Sweep:
             store=self.store,
             metric=self.experiment.metric,
             trials=self.trials,
-            ended=self.progress.finished + sum(line.status in ("completed", "pruned") for line in lines),
-            failed=sum(line.status == "failed" for line in lines),
+            ended=self.progress.ended + sum(line.status in ("completed", "pruned") for line in lines),
+            failed=self.progress.failed + sum(line.status == "failed" for line in lines),
             seconds=time.monotonic() - self.started,
         )
 
 
 def check_before_start(experiment: Experiment, store: Store, fid_weights: Path | None) -> None:
     """Whatever can be known to fail is found before a cluster is kept busy: images, weights, protocols, store."""
-    recipe = experiment.sample()
-    if experiment.metric not in recipe.evaluation.protocols:
-        raise RecipeError(
-            f"{experiment.source.at(['search', 'metric'])}: search.metric is {experiment.metric}, which is not among "
-            f"evaluation.protocols ({', '.join(recipe.evaluation.protocols)}); add it there"
-        )
     store.check_writable()
-    for name in recipe.evaluation.protocols:
+    for name in experiment.protocols:
         if get_protocol(name).extractor == "inception":
             from ganray.evaluation.weights import find_inception_weights
 
             find_inception_weights(fid_weights)
-    load_images(recipe.data, progress=True)
+    load_images(experiment.sample().data, progress=True)
 
 
 def claim_folder(experiment: Experiment, runs: Path, options: SweepOptions) -> Path:

@@ -57,9 +57,8 @@ def _compute(images: ImageSet, protocol: Protocol, extractor: Extractor) -> Feat
 
 def _file_name(fingerprint: str, protocol: Protocol, extractor: Extractor) -> str:
     """The number of fakes is no part of it: protocols that treat the reals alike share one file."""
-    key = "\n".join(
-        [fingerprint, extractor.name, str(extractor.dims), protocol.reals, str(protocol.flips), extractor.checksum]
-    )
+    treatment = [extractor.name, str(extractor.dims), extractor.preprocessing, extractor.checksum]
+    key = "\n".join([fingerprint, protocol.reals, str(protocol.flips), *treatment])
     return f"{extractor.name}-{extractor.dims}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
 
 

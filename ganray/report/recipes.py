@@ -77,6 +77,7 @@ def labels(paths: Sequence[str]) -> dict[str, str]:
 
     A parameter keeps its sub-model (`generator.width`), and the only one shown of a trick or a penalty goes by
     its name (`tricks.diffaugment.policy` is `diffaugment`). Where two would be the same, both get longer.
+    The networks go by the field's letters, G and D.
     """
     cut = {path: _cut(path, paths) for path in paths}
     length = {path: 1 if path.endswith(".name") or _is_element(cut[path]) else 2 for path in paths}
@@ -84,9 +85,13 @@ def labels(paths: Sequence[str]) -> dict[str, str]:
         names = {path: ".".join(cut[path].split(".")[-length[path] :]) for path in paths}
         clash = [p for p in paths if list(names.values()).count(names[p]) > 1 and names[p] != cut[p]]
         if not clash:
-            return names
+            return {path: _letters(name) for path, name in names.items()}
         for path in clash:
             length[path] += 1
+
+
+def _letters(name: str) -> str:
+    return ".".join({"generator": "G", "discriminator": "D"}.get(part, part) for part in name.split("."))
 
 
 _NAMED_LISTS = ("tricks", "objective.penalties")

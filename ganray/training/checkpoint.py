@@ -1,12 +1,13 @@
 """Checkpoints that resume exactly: networks, EMA, optimizers, sampler, progress, and every worker's RNG."""
 
+import contextlib
 import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from ganray.errors import WeightsError
@@ -18,35 +19,39 @@ FORMAT, VERSION = "ganray-checkpoint", 1
 
 
 def save_checkpoint(state: TrainState, path: Path) -> None:
-    """Write the whole state atomically. Collective: every worker must call it; the main one writes."""
+    """Write the whole state atomically. Collective: every worker must call it; the main one writes.
+
+    Raises WeightsError, on every worker, where the disk is full or not writable.
+    """
     rngs = state.world.gather(_rng_state(state.world.device))
-    if not state.world.is_main:
-        return
-    write_atomically(
-        {
-            "format": FORMAT,
-            "version": VERSION,
-            "recipe": state.recipe.model_dump(mode="json"),
-            "generator": state.generator.state_dict(),
-            "discriminator": state.discriminator.state_dict(),
-            "ema": state.ema.state_dict() if state.ema is not None else None,
-            "optimizer_g": state.optimizer_g.state_dict(),
-            "optimizer_d": state.optimizer_d.state_dict(),
-            "sampler_position": state.sampler.position,
-            "step": state.step,
-            "images_shown": state.images_shown,
-            "wall_s": state.wall_s,
-            "last_metrics": state.last_metrics,
-            "rngs": rngs,
-        },
-        path,
-    )
+    state.world.on_main(lambda: write_atomically(_content(state, rngs), path))
+
+
+def _content(state: TrainState, rngs: list[dict[str, Any]]) -> dict[str, Any]:
+    state.tick()
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "recipe": state.recipe.model_dump(mode="json"),
+        "generator": state.generator.state_dict(),
+        "discriminator": state.discriminator.state_dict(),
+        "ema": state.ema.state_dict() if state.ema is not None else None,
+        "optimizer_g": state.optimizer_g.state_dict(),
+        "optimizer_d": state.optimizer_d.state_dict(),
+        "sampler_position": state.sampler.position,
+        "step": state.step,
+        "images_shown": state.images_shown,
+        "wall_s": state.wall_s,
+        "started_at_s": state.started_at_s,
+        "last_metrics": state.last_metrics,
+        "rngs": rngs,
+    }
 
 
 def restore_checkpoint(state: TrainState, path: Path) -> None:
     """Continue as if nothing had happened. Raises WeightsError where the file belongs to another recipe."""
     saved = read_checkpoint(path)
-    recipe = Recipe.model_validate(saved["recipe"])
+    recipe = _recipe(saved, path)
     if recipe.hash != state.recipe.hash:
         raise WeightsError(f"{path} was written by another recipe ({recipe.hash[:12]}, not {state.recipe.hash[:12]})")
     if saved.get("optimizer_g") is None:
@@ -60,6 +65,7 @@ def restore_checkpoint(state: TrainState, path: Path) -> None:
     state.sampler.position = saved["sampler_position"]
     state.step, state.images_shown = saved["step"], saved["images_shown"]
     state.wall_s, state.last_metrics = saved["wall_s"], saved["last_metrics"]
+    state.started_at_s = saved["started_at_s"]
     # With another number of workers there is no exact continuation: the RNGs stay as freshly seeded.
     if len(saved["rngs"]) == state.world.size:
         _restore_rng(saved["rngs"][state.world.rank], state.world.device)
@@ -71,8 +77,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such checkpoint") from None
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path}: damaged or no checkpoint: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # there is no end to what a damaged pickle can raise
+        raise WeightsError(f"{path}: damaged or no checkpoint: {_first_line(error)}") from None
     if not isinstance(saved, dict) or saved.get("format") != FORMAT:
         raise WeightsError(
             f"{path} is no GANRay checkpoint; the FastGAN authors' files are converted by `ganray import-fastgan`"
@@ -80,6 +86,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if saved["version"] > VERSION:
         raise WeightsError(f"{path} has version {saved['version']}, this GANRay reads up to {VERSION}; upgrade it")
     return saved
+
+
+def _recipe(saved: dict[str, Any], path: Path) -> Recipe:
+    try:
+        return Recipe.model_validate(saved["recipe"])
+    except ValidationError as error:
+        raise WeightsError(f"{path} holds a recipe that this GANRay does not know: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -94,7 +107,7 @@ class SavedGenerator:
 def load_generator(path: Path, device: torch.device) -> SavedGenerator:
     """The sampling generator of a checkpoint (the EMA where there is one), in evaluation mode."""
     saved = read_checkpoint(path)
-    recipe = Recipe.model_validate(saved["recipe"])
+    recipe = _recipe(saved, path)
     generator = build_generator(recipe.generator, recipe.data.resolution)
     weights = saved["generator"]
     if saved["ema"] is not None:
@@ -105,19 +118,38 @@ def load_generator(path: Path, device: torch.device) -> SavedGenerator:
 
 
 def write_atomically(content: dict[str, Any], path: Path) -> None:
-    """A torch file that is there whole or not at all. Raises OSError where the disk is full."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A torch file that is there whole or not at all. Raises WeightsError where the disk is full or read-only."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except RuntimeError as error:  # torch's zip writer turns a full disk into a RuntimeError
-        raise OSError(f"{path}: cannot be written (is the disk full?): {str(error).splitlines()[0]}") from None
+    except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
+        raise WeightsError(
+            f"{path} cannot be written: {_disk_reason(error)}; free some space there, or set `runs` to another disk"
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete what processes that were killed while writing this checkpoint left beside it."""
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def _disk_reason(error: Exception) -> str:
+    """The operating system's word, also where torch wrapped it."""
+    cause = error if isinstance(error, OSError) else error.__context__
+    return cause.strerror if isinstance(cause, OSError) and cause.strerror else _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _rng_state(device: torch.device) -> dict[str, Any]:

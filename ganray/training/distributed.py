@@ -4,14 +4,19 @@ DistributedDataParallel expects one forward per backward; a GAN step has several
 differentiate twice. One flattened all-reduce per network and step has none of those limits.
 """
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from ganray.errors import GanrayError, RecipeError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,6 @@ class World:
             raise ValueError(f"batch_size {batch_size} cannot be split over {self.size} workers")
         part = batch_size // self.size
         return slice(self.rank * part, (self.rank + 1) * part)
-
-    def barrier(self) -> None:
-        if self.size > 1:
-            dist.barrier()
 
     def broadcast(self, value: Any) -> Any:
         """The main worker's value, on every worker."""
@@ -62,16 +63,63 @@ class World:
         dist.all_gather_object(values, value)
         return values
 
+    def on_main(self, act: Callable[[], T]) -> T:
+        """What `act` returns on the main worker, on every worker; what it raises there, all of them raise.
+
+        Collective. Without it, a full disk on the main worker would leave the others waiting for it.
+        """
+        result, error = _attempt(act) if self.is_main else (None, None)
+        self._raise_together(error)
+        value: T = self.broadcast(result)
+        return value
+
+    def in_turn(self, act: Callable[[], T]) -> T:
+        """What `act` returns on this worker; the main one goes first, so that the others find what it cached.
+
+        Collective: what any worker raises, all of them raise.
+        """
+        result: Any = None
+        for is_turn in (self.is_main, not self.is_main):
+            error = None
+            if is_turn:
+                result, error = _attempt(act)
+            self._raise_together(error)
+        value: T = result
+        return value
+
+    def _raise_together(self, error: Exception | None) -> None:
+        # An exception of another library may not survive pickling: its text does.
+        told = error if error is None or isinstance(error, GanrayError) else RuntimeError(f"{_name(error)}: {error}")
+        others = [e for e in self.gather(told) if e is not None]
+        if error is not None:
+            raise error
+        if others:
+            raise others[0]
+
+
+def _attempt(act: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    try:
+        return act(), None
+    except Exception as error:
+        return None, error
+
+
+def _name(error: Exception) -> str:
+    return type(error).__name__
+
 
 def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
-    """Replace each gradient by its mean over the workers; a missing one counts as zero."""
-    if world.size == 1:
-        return
-    parameters = [p for p in parameters if p.requires_grad]
+    """Replace each gradient by its mean over the workers; a missing one counts as zero, on one worker too.
+
+    (FastGAN's small output is judged by no DCGAN discriminator: Adam must see the same in every world.)
+    """
+    gradients: list[Tensor] = []
     for p in parameters:
-        if p.grad is None:
-            p.grad = torch.zeros_like(p)
-    _average([p.grad for p in parameters if p.grad is not None], world)
+        if p.requires_grad:
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+            gradients.append(p.grad)
+    if world.size > 1:
+        _average(gradients, world)
 
 
 def average_buffers(module: nn.Module, world: World) -> None:
@@ -112,8 +160,6 @@ def global_mean(x: Tensor) -> Tensor:
 @contextmanager
 def torchrun_world(device: str) -> Iterator[World]:
     """The world that torchrun's environment describes, or a single process without it."""
-    import os
-
     size, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
     local = int(os.environ.get("LOCAL_RANK", 0))
     chosen = pick_device(device, local)
@@ -128,10 +174,10 @@ def torchrun_world(device: str) -> Iterator[World]:
 
 
 def pick_device(wanted: str, local_rank: int = 0) -> torch.device:
-    """`auto` takes a GPU where there is one. Raises ValueError where `cuda` is asked for and absent."""
+    """`auto` takes a GPU where there is one. Raises RecipeError where `cuda` is asked for and absent."""
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
-        raise ValueError("runtime.device is cuda, but torch sees no GPU; set runtime.device: auto")
+        raise RecipeError("the device is to be cuda, but torch sees no GPU; set it to auto (runtime.device: auto)")
     if wanted == "cpu" or not available:
         return torch.device("cpu")
     device = torch.device("cuda", local_rank % torch.cuda.device_count())

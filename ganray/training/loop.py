@@ -13,7 +13,7 @@ from ganray.training.state import TrainState
 from ganray.training.step import Game, Stats, train_step
 
 PAUSE_STEPS = 4
-"""How often the workers ask each other whether to pause; one collective each time."""
+"""How often several workers ask each other whether to pause; one collective each time."""
 
 
 @dataclass
@@ -76,23 +76,31 @@ def train(
     """
     state.generator.train()
     state.discriminator.train()
+    pause_steps = 1 if state.world.size == 1 else PAUSE_STEPS
     meter = Meter()
     while not state.is_done:
         before = state.images_shown
         stats = train_step(state, game, images)
         meter.add(stats, state.images_shown - before)
         due = [every.action for every in actions if every.is_due(before, state)]
-        if not due:
-            if state.step % PAUSE_STEPS == 0 and state.world.any(pause()):
-                return Ending.PAUSED
-            continue
-        reading = state.world.mean(meter.read())
-        check_finite(reading, state.kimg)
-        for action in due:
-            if not action(state, reading):
-                return Ending.STOPPED
-        meter.restart()
+        if due and not _act(state, due, meter):
+            return Ending.STOPPED
+        if not state.is_done and state.step % pause_steps == 0 and state.world.any(pause()):
+            # A pause is saved over the last checkpoint: never with weights that are no longer finite.
+            check_finite(state.world.mean(meter.read()), state.kimg)
+            return Ending.PAUSED
     return Ending.COMPLETED
+
+
+def _act(state: TrainState, due: Sequence[Action], meter: Meter) -> bool:
+    """Read the meter and call what is due; returns whether to go on."""
+    reading = state.world.mean(meter.read())
+    check_finite(reading, state.kimg)
+    for action in due:
+        if not action(state, reading):
+            return False
+    meter.restart()  # the actions' time is not training's
+    return True
 
 
 def prepare_device(device: torch.device) -> None:

@@ -3,6 +3,7 @@
 Every worker derives the global batch and takes its share, so two workers see what one would have seen.
 """
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -32,14 +33,17 @@ class ImageSampler:
         missing = self.batch_size
         while missing:
             epoch, offset = divmod(self.position, self.n_images)
-            part = self._permutation(epoch)[offset : offset + missing]
+            part = permutation(self.n_images, self.seed, epoch)[offset : offset + missing]
             picked.append(part)
             self.position += len(part)
             missing -= len(part)
         return torch.cat(picked)
 
-    def _permutation(self, epoch: int) -> Tensor:
-        return torch.randperm(self.n_images, generator=stream(self.seed, ORDER_STREAM, epoch))
+
+@functools.lru_cache(maxsize=2)
+def permutation(n_images: int, seed: int, epoch: int) -> Tensor:
+    """The order of the images in one epoch, int64 [n_images]; kept, as each of its batches asks for it."""
+    return torch.randperm(n_images, generator=stream(seed, ORDER_STREAM, epoch))
 
 
 def latents(seed: int, step: int, batch_size: int, latent_dim: int) -> Tensor:

@@ -32,6 +32,8 @@ class TrainState:
     images_shown: int = 0
     wall_s: float = 0.0
     """Seconds of training and evaluation up to the last `tick`, over all resumptions."""
+    started_at_s: float = field(default_factory=time.time)
+    """When training first began, in seconds since 1970; kept over resumptions."""
     last_metrics: dict[str, float] = field(default_factory=dict)
     _ticked: float = field(default_factory=time.perf_counter)
 

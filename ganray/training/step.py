@@ -69,6 +69,8 @@ def train_step(state: TrainState, game: Game, images: Tensor) -> Stats:
         x_fake = game.generate(z)
     stats = discriminator_step(state, game, x_real, _each(x_fake, Tensor.detach))
     stats |= generator_step(state, game, x_real, x_fake)
+    # Only now: G's step goes through D as well and moves the statistics of its batch norm.
+    average_buffers(state.discriminator, state.world)
     state.step += 1
     state.images_shown += state.recipe.budget.batch_size
     return stats
@@ -100,7 +102,6 @@ def discriminator_step(state: TrainState, game: Game, x_real: Tensor, x_fake: Im
     average_gradients(state.discriminator.parameters(), state.world)
     stats["grad_norm_d"] = gradient_norm(state.discriminator)
     state.optimizer_d.step()
-    average_buffers(state.discriminator, state.world)
     return {name: value.detach() for name, value in stats.items()}
 
 
@@ -131,7 +132,9 @@ def penalise(state: TrainState, game: Game, x_real: Tensor, x_fake: Tensor) -> T
         return None
 
     def discriminate(x: Tensor) -> Tensor:
-        return game.judge(ImagePair(x, None)).logits
+        # Never the compiled network: torch.compile has no double backward.
+        logits: Tensor = state.discriminator(ImagePair(x, None)).logits
+        return logits
 
     return torch.stack([p(discriminate, x_real.float(), x_fake.float()) for p in due]).sum()
 

@@ -31,7 +31,7 @@ def assess(state: TrainState, scorers: list[Scorer]) -> list[Score]:
     mine = chunks(largest)[world.rank :: world.size]
     features: list[dict[int, np.ndarray]] = [{} for _ in scorers]
     drawn = draw_images(state.sampling_generator, state.recipe.generator.latent_dim, mine, SAMPLE_SEED, world.device)
-    for (index, _), fakes in zip(mine, drawn):
+    for fakes, (index, _) in zip(drawn, mine):  # in this order `drawn` is exhausted, which ends evaluation mode
         for scorer, found in zip(scorers, features):
             wanted = scorer.protocol.n_fake - index * CHUNK
             if wanted > 0:
@@ -52,12 +52,11 @@ def assess(state: TrainState, scorers: list[Scorer]) -> list[Score]:
 
 def load_scorers(protocols: tuple[str, ...], images: ImageSet, world: World, weights: Path | None) -> list[Scorer]:
     """The scorers of these protocols; the main worker first, so that the reals are measured once."""
-    found: list[Scorer] = []
-    for is_turn in (world.is_main, not world.is_main):
-        if is_turn:
-            found = [_scorer(name, images.fingerprint, world.device, weights, _Holder(images)) for name in protocols]
-        world.barrier()
-    return found
+
+    def load() -> list[Scorer]:
+        return [_scorer(name, images.fingerprint, world.device, weights, _Holder(images)) for name in protocols]
+
+    return world.in_turn(load)
 
 
 class _Holder:

@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ganray.errors import RecipeError
 from ganray.recipe.recipe import Recipe
 
 CHECKPOINT = "checkpoint.pt"
 """Name of the newest checkpoint in a trial's folder."""
+
+LOCK = "lock"
+"""Name of the file that whoever trains the trial holds."""
 
 Status = Literal["running", "completed", "pruned", "failed"]
 
@@ -36,6 +40,12 @@ class TrialJob:
 def trial_folder(runs: Path, experiment: str, trial_id: str) -> Path:
     """Where a trial's own files lie."""
     return runs / experiment / "trials" / trial_id
+
+
+def check_batch(recipe: Recipe, workers: int) -> None:
+    """Raises RecipeError where the batch cannot be split over the workers."""
+    if recipe.budget.batch_size % workers:
+        raise RecipeError(f"budget.batch_size {recipe.budget.batch_size} cannot be split over {workers} workers")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,26 +10,34 @@ from types import FrameType
 
 from rich.console import Console
 
-from ganray.errors import RecipeError, TrainingError
+from ganray.errors import GanrayError, RecipeError, TrainingError
 from ganray.recipe.experiment import Experiment
 from ganray.recipe.recipe import Recipe
 from ganray.store.location import store_uri
 from ganray.store.store import Store
 from ganray.training.distributed import World, torchrun_world
-from ganray.trial.job import CHECKPOINT, Outcome, TrialJob
+from ganray.trial.job import CHECKPOINT, Outcome, TrialJob, check_batch
 from ganray.trial.progress import ProgressBar
 from ganray.trial.run import run_trial, start_afresh
 
+ECHO_S = 1.0
+"""Two interrupts within this time are one Ctrl-C: torchrun passes on what the terminal has sent already."""
 
-def train_locally(experiment: Experiment, recipe: Recipe, *, resume: bool, fid_weights: Path | None) -> Outcome:
+
+def train_locally(
+    experiment: Experiment, recipe: Recipe, *, resume: bool, fresh: bool = False, fid_weights: Path | None
+) -> Outcome:
     """Train to the end, or to Ctrl-C. Raises TrainingError with the diagnosis where the trial fails."""
     job = make_job(experiment, recipe, fid_weights)
     with torchrun_world(recipe.runtime.device) as world:
-        check_batch(recipe, world.size)
-        if world.is_main:
-            prepare_folder(job, resume)
-            Store(job.store).check_writable()
-        world.barrier()
+        try:
+            check_batch(recipe, world.size)
+            world.on_main(lambda: prepare_folder(job, resume=resume, fresh=fresh))
+            world.on_main(Store(job.store).check_writable)
+        except GanrayError:
+            if world.is_main:
+                raise
+            raise SystemExit(2) from None  # the main worker says why
         return _train(job, world)
 
 
@@ -50,19 +59,21 @@ def make_job(experiment: Experiment, recipe: Recipe, fid_weights: Path | None) -
     return TrialJob(recipe, experiment.name, runs, store.uri, fid_weights)
 
 
-def prepare_folder(job: TrialJob, resume: bool) -> None:
-    """Begin afresh, or check that there is something to resume. Raises RecipeError where there is not."""
+def prepare_folder(job: TrialJob, *, resume: bool, fresh: bool) -> None:
+    """Begin, resume, or begin afresh; hours of training are deleted only where one asks for it.
+
+    Raises RecipeError where there is nothing to resume, or where a checkpoint is there and nobody said what to do.
+    """
     checkpoint = job.folder / CHECKPOINT
-    if not resume:
+    if fresh:
         start_afresh(job)
-    elif not checkpoint.exists():
-        raise RecipeError(f"no checkpoint of this recipe at {checkpoint}; leave --resume out to begin afresh")
-
-
-def check_batch(recipe: Recipe, workers: int) -> None:
-    """Raises RecipeError where the batch cannot be split over the workers."""
-    if recipe.budget.batch_size % workers:
-        raise RecipeError(f"budget.batch_size {recipe.budget.batch_size} cannot be split over {workers} workers")
+    elif resume and not checkpoint.exists():
+        raise RecipeError(f"no checkpoint of this recipe at {checkpoint}; leave --resume out to begin")
+    elif checkpoint.exists() and not resume:
+        raise RecipeError(
+            f"{checkpoint} holds an earlier training of this recipe; go on from it with --resume, "
+            f"or delete it and begin again with --fresh"
+        )
 
 
 def say_outcome(job: TrialJob, outcome: Outcome, console: Console) -> None:
@@ -83,13 +94,19 @@ def say_outcome(job: TrialJob, outcome: Outcome, console: Console) -> None:
 
 @contextmanager
 def pausable() -> Iterator[threading.Event]:
-    """The first Ctrl-C asks for a pause at the next step; the second one ends at once."""
+    """The first Ctrl-C asks for a pause at the next step; a second one, a second later, ends at once."""
     event = threading.Event()
     before = signal.getsignal(signal.SIGINT)
+    asked_s = 0.0
 
     def ask(number: int, frame: FrameType | None) -> None:
-        event.set()
-        signal.signal(signal.SIGINT, before)
+        nonlocal asked_s
+        if not event.is_set():
+            asked_s = time.monotonic()
+            event.set()
+        elif time.monotonic() - asked_s > ECHO_S:
+            signal.signal(signal.SIGINT, before)
+            raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, ask)
     try:

@@ -34,7 +34,8 @@ class ProgressBar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self.console.is_terminal:
+            self._bar.stop()
 
     def watch(self, state: TrainState, reading: dict[str, float]) -> None:
         """A reading of the training."""

@@ -1,13 +1,13 @@
 """Turns a trial's state into rows of the store."""
 
 import io
-from datetime import datetime
+from datetime import UTC, datetime
 
 from ganray.data.grid import image_grid
 from ganray.data.images import ImageSet
 from ganray.evaluation.sampling import sample_images
 from ganray.evaluation.score import Score
-from ganray.store.schema import CurveRow, EvaluationRow, TrialRow, now
+from ganray.store.schema import CurveRow, EvaluationRow, TrialRow
 from ganray.store.store import Store
 from ganray.training.state import TrainState, count_parameters
 from ganray.trial.environment import device_name, git_commit, memory_bytes, versions
@@ -25,7 +25,7 @@ class Recorder:
         self.job, self.state, self.images = job, state, images
         self.store = Store(job.store)
         self.checkpoint_uri = str(job.folder / CHECKPOINT)
-        self.created_at: datetime = now()
+        self.created_at = datetime.fromtimestamp(state.started_at_s, UTC)
         self._curves: list[CurveRow] = []
 
     def trial(self, status: Status, diagnosis: str | None = None) -> None:
@@ -68,6 +68,12 @@ class Recorder:
                 created_at=self.created_at,
             )
         )
+
+    def status(self) -> Status | None:
+        """What the store says of this trial; None where it has no row."""
+        rows = self.store.trials(self.job.experiment).select(["trial_id", "status"]).to_pylist()
+        found: list[Status] = [row["status"] for row in rows if row["trial_id"] == self.job.trial_id]
+        return found[0] if found else None
 
     def curve(self, reading: dict[str, float]) -> None:
         """Keep a point of the training curves; written with the next evaluation."""

@@ -4,25 +4,28 @@ import contextlib
 import shutil
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ganray.data.images import ImageSet, load_images
-from ganray.errors import GanrayError
+from ganray.errors import GanrayError, RecipeError, TrainingError
 from ganray.models.feature_networks import load_lite0
 from ganray.objectives.reconstruction import Distance, build_distance
 from ganray.recipe.recipe import Recipe
-from ganray.training.checkpoint import restore_checkpoint, save_checkpoint
+from ganray.training.checkpoint import remove_leftovers, restore_checkpoint, save_checkpoint
 from ganray.training.distributed import World
 from ganray.training.loop import Ending, Every, prepare_device, train
 from ganray.training.state import TrainState, build_state
 from ganray.training.step import build_game
 from ganray.trial.assess import assess, load_scorers
-from ganray.trial.job import CHECKPOINT, Outcome, Report, Status, Tell, TrialJob
+from ganray.trial.job import CHECKPOINT, LOCK, Outcome, Report, Status, Tell, TrialJob, check_batch
 from ganray.trial.record import Recorder
 
 LOGS_PER_EVALUATION = 10
+CLAIM_S = 5.0
+"""How long the main worker waits for the lock before all workers meet again: far below a collective's timeout."""
 
 Watch = Callable[[TrainState, dict[str, float]], None]
 
@@ -42,8 +45,9 @@ def run_trial(
     """
     prepare_device(world.device)
     trial = _Trial(job, world, tell, watch, pause)
-    with claimed(job, world):
+    with contextlib.ExitStack() as claim:
         try:
+            claim.enter_context(claimed(job, world))
             return trial.run()
         except Exception as error:
             if world.size > 1 and not isinstance(error, GanrayError):
@@ -61,22 +65,31 @@ class _Trial:
         self.recorder: Recorder | None = None
 
     def run(self) -> Outcome:
-        images = load_together(self.recipe, self.world)
-        self.scorers = load_scorers(self.recipe.evaluation.protocols, images, self.world, self.job.fid_weights)
-        self.state = state = build_state(self.recipe, len(images.images), self.world)
-        if self.world.broadcast(self.checkpoint.exists()):
-            restore_checkpoint(state, self.checkpoint)
-        self.recorder = Recorder(self.job, state, images) if self.world.is_main else None
+        world = self.world
+        check_batch(self.recipe, world.size)
+        # The main worker decodes, the others read its cache.
+        images = world.in_turn(lambda: load_images(self.recipe.data))
+        self.scorers = load_scorers(self.recipe.evaluation.protocols, images, world, self.job.fid_weights)
+        self.state = state = build_state(self.recipe, len(images.images), world)
+        world.on_main(lambda: remove_leftovers(self.checkpoint))
+        if world.on_main(self.checkpoint.exists):
+            world.in_turn(lambda: restore_checkpoint(state, self.checkpoint))
+        if world.is_main:
+            self.recorder = Recorder(self.job, state, images)
         if state.is_done:
-            # The same recipe again, or a worker that died between its last checkpoint and its report.
-            self._report({})
-            return self._outcome(Ending.COMPLETED)
+            return self._done_before()
         self._record("running")
-        game = build_game(state, load_distance(self.recipe, self.world))
+        game = build_game(state, world.in_turn(lambda: load_distance(self.recipe, world.device)))
         every_kimg = self.recipe.evaluation.every_kimg
         actions = [Every(every_kimg / LOGS_PER_EVALUATION, self._log), Every(every_kimg, self._evaluate)]
         pixels = on_device(images, self.world.device)
         return self._outcome(train(state, game, pixels, actions, self.pause))
+
+    def _done_before(self) -> Outcome:
+        """The same recipe again, or a worker that died between its last checkpoint and its report."""
+        self._write(lambda recorder: None if recorder.status() == "completed" else recorder.trial("completed"))
+        self._report({})
+        return self._outcome(Ending.COMPLETED)
 
     def _log(self, state: TrainState, reading: dict[str, float]) -> bool:
         if self.recorder:
@@ -90,9 +103,7 @@ class _Trial:
         # the evaluation from the older checkpoint and overwrites its rows with the same keys.
         scores = assess(state, self.scorers)
         state.last_metrics = {score.protocol: score.frechet for score in scores}
-        if self.recorder:
-            self.recorder.evaluation(scores)
-            self.recorder.flush_curves()
+        self._write(lambda recorder: (recorder.evaluation(scores), recorder.flush_curves()))
         save_checkpoint(state, self.checkpoint)
         self._record("completed" if state.is_done else "running")
         return self._report(reading)
@@ -109,10 +120,10 @@ class _Trial:
     def _outcome(self, ending: Ending) -> Outcome:
         state = self.state
         if ending is Ending.PAUSED:
+            # Before the checkpoint, as above: a kill in between must leave no gap in the curve.
+            self._write(lambda recorder: recorder.flush_curves())
             save_checkpoint(state, self.checkpoint)
-            if self.recorder:
-                self.recorder.flush_curves()
-                self._record("running")
+            self._record("running")
         # STOPPED: whoever said stop knows whether it was pruning or the end of the sweep, and records it.
         state.tick()
         status: Status = "completed" if ending is Ending.COMPLETED or state.is_done else "running"
@@ -126,35 +137,51 @@ class _Trial:
             with contextlib.suppress(OSError):
                 (self.job.folder / "error.txt").write_text(traceback.format_exc())
             with contextlib.suppress(GanrayError, OSError):
-                self._record("failed", diagnosis)
+                if self.recorder:
+                    self.recorder.trial("failed", diagnosis)
+                    self.recorder.flush_curves()
         if self.recorder is None:
             return Outcome(self.job.trial_id, "failed", diagnosis=diagnosis)
         state = self.state
         return Outcome(self.job.trial_id, "failed", state.kimg, dict(state.last_metrics), diagnosis, state.wall_s)
 
-    def _record(self, status: Status, diagnosis: str | None = None) -> None:
-        if self.recorder:
-            self.recorder.trial(status, diagnosis)
+    def _record(self, status: Status) -> None:
+        self._write(lambda recorder: recorder.trial(status))
+
+    def _write(self, rows: Callable[[Recorder], object]) -> None:
+        """Have the main worker write rows. Collective: where it cannot, the trial ends on every worker."""
+
+        def write() -> None:
+            if self.recorder:
+                rows(self.recorder)
+
+        self.world.on_main(write)
 
 
 @contextlib.contextmanager
 def claimed(job: TrialJob, world: World) -> Iterator[None]:
-    """One process group at a time trains a trial: the same recipe proposed twice waits for the first."""
-    if not world.is_main:
+    """One process group at a time trains a trial: the same recipe proposed twice waits for the first.
+
+    Collective. Raises TrainingError where the trial's folder cannot be written.
+    """
+    lock = FileLock(job.folder / LOCK)
+    try:
+        while not world.on_main(lambda: _acquired(lock, job.folder)):
+            pass
         yield
-        return
-    job.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(job.folder / "lock"):
-        yield
+    finally:
+        lock.release()
 
 
-def load_together(recipe: Recipe, world: World) -> ImageSet:
-    """The main worker decodes, the others read its cache."""
-    for is_turn in (world.is_main, not world.is_main):
-        if is_turn:
-            images = load_images(recipe.data)
-        world.barrier()
-    return images
+def _acquired(lock: FileLock, folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=CLAIM_S)
+    except Timeout:
+        return False
+    except OSError as error:
+        raise TrainingError(f"{folder} cannot be written: {error.strerror}; set `runs` to another folder") from error
+    return True
 
 
 def on_device(images: ImageSet, device: torch.device) -> torch.Tensor:
@@ -165,15 +192,28 @@ def on_device(images: ImageSet, device: torch.device) -> torch.Tensor:
     return images.images.to(device) if images.images.numel() < free_bytes // 4 else images.images
 
 
-def load_distance(recipe: Recipe, world: World) -> Distance | None:
+def load_distance(recipe: Recipe, device: torch.device) -> Distance | None:
     """How reconstructions are compared; None where the discriminator has no decoders."""
     decode = getattr(recipe.discriminator, "decode", None)
     if decode is None:
         return None
-    features = load_lite0(world.device).maps if decode.distance == "perceptual" else None
-    return build_distance(decode.distance, features=features, device=world.device)
+    features = load_lite0(device).maps if decode.distance == "perceptual" else None
+    return build_distance(decode.distance, features=features, device=device)
 
 
 def start_afresh(job: TrialJob) -> None:
-    """Forget this trial's checkpoint. Its rows stay: rows are never deleted."""
-    shutil.rmtree(job.folder, ignore_errors=True)
+    """Forget this trial's checkpoint. Its rows stay: rows are never deleted.
+
+    Raises RecipeError where another process trains this very trial.
+    """
+    if not job.folder.exists():
+        return
+    try:
+        with FileLock(job.folder / LOCK, timeout=0):
+            for path in job.folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path.name != LOCK:
+                    path.unlink()
+    except Timeout:
+        raise RecipeError(f"another process trains this recipe right now ({job.folder}); wait for it") from None

@@ -69,7 +69,7 @@ def test_labels_are_short_and_unique():
         "r1.gamma",
         "r1.every",
     ]
-    assert list(labels(["a.generator.lr", "b.generator.lr"]).values()) == ["a.generator.lr", "b.generator.lr"]
+    assert list(labels(["a.generator.lr", "b.generator.lr"]).values()) == ["a.G.lr", "b.G.lr"]
     assert list(labels(["generator.name", "optimizers.generator.name"]).values()) == [
         "generator",
         "optimizers.generator",

@@ -1,0 +1,44 @@
+# Two commands do everything:   make quickstart   and   make test
+# Both need nothing but make and Python >= 3.11; they set up .venv themselves.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.install-stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test lint install format clean
+
+help:  ## Show what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+quickstart: $(STAMP)  ## Set up everything, then search recipes for 100 real images (minutes on a laptop's CPU)
+	@$(BIN)/ganray sweep experiments/quickstart.yaml --fresh
+
+test: $(STAMP) lint  ## Set up everything, then run the linters, the layer contract and the tests
+	@$(BIN)/python -m pytest -q
+
+lint: $(STAMP)  ## ruff, mypy and the import layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q . || { echo "run: make format"; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+install: $(STAMP)  ## Only set up .venv
+
+format: $(STAMP)  ## Format the code
+	@$(BIN)/ruff check --fix -q .
+	@$(BIN)/ruff format -q .
+
+clean:  ## Remove .venv and caches; your runs/ stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# uv installs in seconds what pip needs minutes for; the stamp makes a second call start at once.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "GANRay needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@test -x $(BIN)/python || { echo "creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing GANRay with pinned versions into $(VENV) (about 6 GB, mostly torch)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt uv
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,55 @@
+"""What an experiment file holds beside the recipe: how to search, with what, and where results go."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ganray.recipe.base import Spec
+
+
+class Asha(Spec):
+    """Asynchronous successive halving (arXiv 1810.05934) on kimg: early stopping of the weaker trials."""
+
+    name: Literal["asha"]
+    grace_kimg: float | None = Field(default=None, gt=0)
+    """No trial is stopped before this; left out: at the second evaluation."""
+    reduction_factor: float = Field(default=3.0, gt=1)
+
+
+class Search(Spec):
+    """How the space is searched."""
+
+    trials: int = Field(default=20, ge=1)
+    metric: str | None = None
+    """The protocol that trials are compared by; left out: the first of `evaluation.protocols`."""
+    sampler: Literal["tpe", "random"] = "tpe"
+    seed: int = Field(default=0, ge=0)
+    startup_trials: int = Field(default=10, ge=1)
+    """Random trials before TPE starts to model the space."""
+    scheduler: Asha | None = None
+    start_from: tuple[dict[str, Any], ...] = ()
+    """Recipes to try first: plain values for everything that the space leaves open."""
+
+
+class Resources(Spec):
+    """What one trial needs."""
+
+    workers_per_trial: int = Field(default=1, ge=1)
+    cpus_per_worker: float = Field(default=1.0, gt=0)
+    gpus_per_worker: float | None = Field(default=None, ge=0)
+    """Fractions allowed; left out: 1 where the cluster has GPUs and `runtime.device` is not cpu, else 0."""
+    slots: int | None = Field(default=None, ge=1)
+    """Trials side by side; left out: as many as the cluster has room for."""
+
+
+class Settings(Spec):
+    """What an experiment file holds beside the recipe."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
+    """The experiment's name; left out: the file's own, without its suffix."""
+    search: Search = Search()
+    resources: Resources = Resources()
+    runs: str = "runs"
+    """Folder of checkpoints, sweep state and the study."""
+    store: str | None = None
+    """Results store, a path or an fsspec URI; left out: `GANRAY_STORE`, else `store` under `runs`."""

@@ -1,0 +1,54 @@
+"""`overview`: what a file would run, in words."""
+
+import yaml
+
+from ganray.recipe.overview import overview
+
+TEXT = """\
+...
+name: demo
+objective: {loss: {choice: [{name: hinge}, {name: lsgan, c: {uniform: [0.8, 1.0]}}]}}
+seed: {int: [0, 2]}
+budget: {kimg: {choice: [2, 5]}, batch_size: 8}
+evaluation: {protocols: [fd_lite0_1k_train], every_kimg: 0.5}
+search: {trials: 7, scheduler: {name: asha}}
+resources: {workers_per_trial: 2, cpus_per_worker: 0.5, slots: 3, gpus_per_worker: 0}
+"""
+
+
+def lines(text):
+    return {line.split()[0]: line for line in text.splitlines() if line and not line.startswith(" ")}
+
+
+def test_a_search(load):
+    said = lines(overview(load(TEXT)))
+    assert said["experiment"].startswith("experiment  demo (")
+    # 2 losses x 3 seeds x 2 budgets.
+    assert said["space"] == "space       12 combination(s) of choices, and 1 continuous range(s)"
+    assert said["search"] == (
+        "search      7 trial(s) by tpe, 0 of them given; ASHA stops weak trials from 1 kimg on (reduction factor 3)"
+    )
+    assert said["metric"] == "metric      fd_lite0_1k_train, of fd_lite0_1k_train"
+    assert said["budget"].endswith("scored every 0.5; at most 35 kimg in all")
+    assert said["slots"] == "slots       3; each 2 worker(s) with 0.5 CPU(s), 0 GPU(s)"
+    assert said["results"] == "results     runs/store"
+
+
+def test_one_recipe(load):
+    said = lines(overview(load("...\nbudget: {kimg: 4}\n"), store="s3://bucket/store"))
+    assert said["space"] == "space       one recipe"
+    assert said["search"].startswith("search      1 trial(s)")
+    assert said["budget"] == "budget      4 kimg a trial, scored every 40; at most 4 kimg in all"
+    assert said["slots"].endswith(
+        "as many as the cluster has room for; each 1 worker(s) with 1 CPU(s), 1 GPU where there is one"
+    )
+    assert said["results"] == "results     s3://bucket/store"
+
+
+def test_the_example_is_a_recipe_of_the_space(load):
+    experiment = load(TEXT)
+    text = overview(experiment, seed=3)
+    example = yaml.safe_load(text.partition("an example recipe")[2].partition("\n")[2])
+    assert example == experiment.sample(3).model_dump(mode="json")
+    assert f"(hash {experiment.sample(3).hash[:12]})" in text
+    assert text != overview(experiment, seed=4)

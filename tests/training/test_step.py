@@ -1,0 +1,148 @@
+"""One step of the game: who is moved by what, and that speed settings keep it finite."""
+
+import functools
+
+import pytest
+import torch
+
+from ganray.models.outputs import ImagePair
+from ganray.training.distributed import World, average_gradients, global_mean
+from ganray.training.loop import prepare_device
+from ganray.training.step import discriminator_step, frozen, generator_step, next_latents, next_reals
+
+
+def parameters(network):
+    return {name: p.detach().clone() for name, p in network.named_parameters()}
+
+
+def moved(network, before):
+    return {name for name, p in network.named_parameters() if not torch.equal(p, before[name])}
+
+
+def test_the_discriminator_step_moves_the_discriminator_alone(dcgan, begin, images):
+    # (With the hinge the last bias has no gradient at first: reals pull it up as much as fakes pull it down.)
+    state, game, _ = begin(dcgan(objective={"loss": {"name": "non_saturating"}}))
+    x_real, x_fake = next_reals(state, game, images()), game.generate(next_latents(state))
+    before_g, before_d = parameters(state.generator), parameters(state.discriminator)
+    discriminator_step(state, game, x_real, ImagePair(x_fake.full.detach(), None))
+    assert moved(state.discriminator, before_d) == before_d.keys()
+    assert not moved(state.generator, before_g)
+    assert all(p.grad is None for p in state.generator.parameters())
+
+
+@pytest.mark.parametrize("loss", ["hinge", "ragan"])
+def test_the_generator_step_moves_the_generator_alone(dcgan, begin, images, loss):
+    state, game, _ = begin(dcgan(objective={"loss": {"name": loss}}))
+    x_real, x_fake = next_reals(state, game, images()), game.generate(next_latents(state))
+    before_g, before_d = parameters(state.generator), parameters(state.discriminator)
+    generator_step(state, game, x_real, x_fake)
+    assert moved(state.generator, before_g) == before_g.keys()
+    assert not moved(state.discriminator, before_d)
+    assert all(p.grad is None for p in state.discriminator.parameters())
+    assert all(p.requires_grad for p in state.discriminator.parameters())
+
+
+def test_a_frozen_network_thaws_after_an_exception(dcgan, begin):
+    state, _, _ = begin(dcgan())
+
+    def boom():
+        with frozen(state.discriminator):
+            assert not any(p.requires_grad for p in state.discriminator.parameters())
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        boom()
+    assert all(p.requires_grad for p in state.discriminator.parameters())
+
+
+def test_the_generator_step_thaws_the_discriminator_where_it_fails(dcgan, begin, images):
+    state, game, _ = begin(dcgan())
+    x_real = next_reals(state, game, images())
+    with pytest.raises(RuntimeError):
+        generator_step(state, game, x_real, ImagePair(torch.zeros(4, 5, 32, 32), None))  # five channels
+    assert all(p.requires_grad for p in state.discriminator.parameters())
+
+
+def test_an_output_that_nobody_judges_stays_where_it_is(fastgan, begin):
+    # FastGAN's small output before a DCGAN discriminator: a gradient of zero, on one worker as on many.
+    state, _, train = begin(fastgan(discriminator={"name": "dcgan", "width": 4}))
+    before = {n: p.detach().clone() for n, p in state.generator.named_parameters() if "to_small" in n}
+    assert before
+    train(3)
+    after = {n: p for n, p in state.generator.named_parameters() if "to_small" in n}
+    assert all(torch.equal(before[n], p) for n, p in after.items())
+    assert all(torch.count_nonzero(p.grad) == 0 for p in after.values())
+    assert len(state.optimizer_g.state_dict()["state"]) == len(list(state.generator.parameters()))
+
+
+def test_a_missing_gradient_counts_as_zero_and_frozen_ones_are_left_out():
+    a, b, c = (torch.nn.Parameter(torch.ones(2)) for _ in range(3))
+    a.grad = torch.tensor([1.0, 2.0])
+    c.requires_grad_(False)
+    average_gradients([a, b, c], World())
+    assert a.grad.tolist() == [1.0, 2.0]
+    assert b.grad.tolist() == [0.0, 0.0]
+    assert c.grad is None
+
+
+def test_a_world_of_one_has_the_plain_mean():
+    x = torch.tensor([1.0, 3.0], requires_grad=True)
+    global_mean(x).backward()
+    assert x.grad.tolist() == [0.5, 0.5]
+
+
+def test_lazy_penalties_are_counted_at_their_steps_only(dcgan, begin):
+    penalties = [{"name": "r1", "every": 3}]
+    _, _, train = begin(dcgan(objective={"loss": {"name": "non_saturating"}, "penalties": penalties}))
+    assert ["penalty" in stats for stats in train(7)] == [True, False, False, True, False, False, True]
+
+
+def test_reals_are_scaled_and_come_in_the_samplers_order(dcgan, begin, images):
+    state, game, _ = begin(dcgan())
+    order = type(state.sampler)(state.sampler.n_images, 4, state.recipe.seed).next_batch()
+    x_real = next_reals(state, game, images())
+    assert torch.equal(((x_real + 1) * 127.5).round().byte(), images()[order])
+
+
+def all_finite(readings):
+    return all(torch.isfinite(value) for stats in readings for value in stats.values())
+
+
+@pytest.mark.parametrize("runtime", [{"precision": "bf16"}, {"channels_last": True}], ids=str)
+def test_speed_settings_keep_it_finite(dcgan, fastgan, begin, runtime):
+    objective = {"loss": {"name": "ragan"}, "penalties": [{"name": "r1"}, {"name": "wgan_gp"}]}
+    tricks = [{"name": "diffaugment"}, {"name": "flips"}]
+    for recipe in (fastgan(runtime=runtime), dcgan(runtime=runtime, objective=objective, tricks=tricks)):
+        state, _, train = begin(recipe)
+        assert all_finite(train(2))
+        assert {p.dtype for p in state.generator.parameters()} == {torch.float32}
+
+
+def test_channels_last_changes_the_layout_and_not_the_losses(dcgan, begin):
+    _, _, train = begin(dcgan())
+    plain = train(3)
+    state, _, train = begin(dcgan(runtime={"channels_last": True}))
+    other = train(3)
+    weight = next(p for p in state.discriminator.parameters() if p.ndim == 4 and p.shape[1] > 1)
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    for a, b in zip(plain, other):
+        assert all(torch.allclose(a[name], b[name], rtol=1e-3, atol=1e-6) for name in a)
+
+
+def test_compiled_networks_train_alike(dcgan, begin, monkeypatch):
+    # Dynamo and autograd are traced as in real life; the code generator (a C++ compiler run of half a minute) is not.
+    objective = {"loss": {"name": "rpgan"}, "penalties": [{"name": "r1", "every": 2}]}
+    _, _, train = begin(dcgan(objective=objective))
+    plain = train(3)
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    _, game, train = begin(dcgan(objective=objective, runtime={"compile": True}))
+    assert isinstance(game.judge, torch._dynamo.OptimizedModule)
+    for a, b in zip(plain, train(3)):
+        assert all(torch.allclose(a[name], b[name], rtol=1e-3, atol=1e-6) for name in a)
+
+
+def test_the_device_is_prepared_anew_for_each_trial():
+    torch.backends.cudnn.deterministic = True
+    prepare_device(torch.device("cpu"))
+    assert not torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.benchmark

@@ -1,0 +1,148 @@
+"""What goes wrong with a trial is a `failed` outcome with a diagnosis; what was good before is kept."""
+
+import os
+import subprocess
+import threading
+
+import pytest
+import torch
+
+from ganray.errors import RecipeError
+from ganray.training.checkpoint import read_checkpoint
+from ganray.training.distributed import World
+from ganray.trial import run as run_
+from ganray.trial.job import CHECKPOINT, check_batch
+from ganray.trial.run import claimed, start_afresh
+
+
+def poison(state, reading):
+    """A weight goes bad in the second half of the training."""
+    if state.kimg > 0.04:
+        with torch.no_grad():
+            next(state.generator.parameters()).fill_(float("nan"))
+
+
+def test_a_loss_that_becomes_nan_ends_the_trial_and_keeps_the_checkpoint(job, run, rows):
+    outcome, reports = run(job(), watch=poison)
+    assert (outcome.status, outcome.kimg, len(reports)) == ("failed", 0.048, 1)
+    assert outcome.diagnosis.startswith("non-finite: ")
+    assert "loss_d = nan" in outcome.diagnosis
+    assert "at 0.048 kimg" in outcome.diagnosis
+    assert read_checkpoint(job().folder / CHECKPOINT)["images_shown"] == 40
+    assert "Unhealthy" in (job().folder / "error.txt").read_text()
+
+    found = rows(job())
+    assert [(row["status"], row["diagnosis"]) for row in found["trials"]] == [("failed", outcome.diagnosis)]
+    assert [row["kimg"] for row in found["evaluations"]] == [0.04]
+    assert [row["kimg"] for row in found["curves"]] == [4 * step / 1000 for step in range(1, 12)]
+
+    outcome, _ = run(job())  # from the healthy checkpoint
+    assert outcome.status == "completed"
+    assert [row["status"] for row in rows(job())["trials"]] == ["completed"]
+
+
+def test_a_learning_rate_without_bounds_is_diagnosed(job, run):
+    adam = {"lr": 1e12}
+    outcome, reports = run(job(optimizers={"generator": adam, "discriminator": adam}))
+    assert (outcome.status, reports) == ("failed", [])
+    assert "non-finite" in outcome.diagnosis
+    assert "lower the learning rates" in outcome.diagnosis
+    assert not (job().folder / CHECKPOINT).exists()
+
+
+def test_a_disk_that_fills_up_fails_the_trial_and_keeps_the_checkpoint(job, run, rows, tmp_path):
+    measured = job(runs=tmp_path / "measured", store=tmp_path / "other")
+    run(measured)
+    size = (measured.folder / CHECKPOINT).stat().st_size
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={int(size * 1.6)}", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("NOT TESTED: disk full needs root and the right to mount a tmpfs")
+    try:
+        full = job(runs=disk)
+        outcome, reports = run(full)
+        assert (outcome.status, [report.kimg for report in reports]) == ("failed", [0.04])
+        assert f"{full.folder / CHECKPOINT} cannot be written: No space left on device" in outcome.diagnosis
+        assert read_checkpoint(full.folder / CHECKPOINT)["images_shown"] == 40
+        assert not list(full.folder.glob(".*.tmp"))
+        assert rows(full)["trials"][0]["status"] == "failed"
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_store_that_cannot_be_written_is_the_diagnosis(job, run, tmp_path):
+    (tmp_path / "file").write_text("I am a file")
+    outcome, _ = run(job(store=tmp_path / "file" / "store"))
+    assert outcome.status == "failed"
+    assert "cannot write" in outcome.diagnosis
+    assert str(tmp_path / "file") in outcome.diagnosis
+
+
+def test_a_folder_that_cannot_be_made_is_the_diagnosis(job, run, tmp_path):
+    (tmp_path / "file").write_text("I am a file")
+    outcome, _ = run(job(runs=tmp_path / "file"))
+    assert outcome.status == "failed"
+    assert f"{tmp_path / 'file'}/demo/trials/{job().trial_id} cannot be written: Not a directory" in outcome.diagnosis
+
+
+def test_images_that_are_not_there_are_the_diagnosis(job, run, tmp_path):
+    outcome, _ = run(job(data={"source": str(tmp_path / "absent"), "resolution": 32}))
+    assert outcome.status == "failed"
+    assert "absent" in outcome.diagnosis
+
+
+def test_a_damaged_checkpoint_is_the_diagnosis(job, run):
+    job().folder.mkdir(parents=True)
+    (job().folder / CHECKPOINT).write_bytes(b"half a file")
+    outcome, _ = run(job())
+    assert outcome.status == "failed"
+    assert f"{job().folder / CHECKPOINT}: damaged or no checkpoint" in outcome.diagnosis
+
+
+def test_an_unknown_error_is_told_with_its_type_and_its_trace(job, run, rows, monkeypatch):
+    def break_down(*_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(run_, "train", break_down)
+    outcome, _ = run(job())
+    assert (outcome.status, outcome.diagnosis) == ("failed", "RuntimeError: out of memory")
+    assert "break_down" in (job().folder / "error.txt").read_text()
+    assert rows(job())["trials"][0]["diagnosis"] == "RuntimeError: out of memory"
+
+
+def test_what_a_killed_writer_left_is_removed(job, run):
+    job().folder.mkdir(parents=True)
+    leftover = job().folder / f".{CHECKPOINT}.4711.tmp"
+    leftover.write_bytes(b"half a file")
+    run(job())
+    assert not leftover.exists()
+
+
+def test_a_batch_that_cannot_be_split_is_refused(job):
+    with pytest.raises(RecipeError, match="batch_size 4 cannot be split over 3 workers"):
+        check_batch(job().recipe, 3)
+
+
+def test_the_same_trial_proposed_twice_waits_for_the_first(job, run, monkeypatch):
+    monkeypatch.setattr(run_, "CLAIM_S", 0.05)
+    outcomes = []
+    second = threading.Thread(target=lambda: outcomes.append(run(job())[0]))
+    with claimed(job(), World()):
+        second.start()
+        second.join(0.5)
+        assert second.is_alive()
+        assert not (job().folder / CHECKPOINT).exists()
+        with pytest.raises(RecipeError, match="another process trains this recipe right now"):
+            start_afresh(job())
+    second.join(60)
+    assert [outcome.status for outcome in outcomes] == ["completed"]
+
+
+def test_starting_afresh_forgets_the_checkpoint_and_keeps_the_rows(job, run, rows):
+    run(job())
+    (job().folder / "train").mkdir()
+    start_afresh(job())
+    assert [path.name for path in job().folder.iterdir()] in ([], ["lock"])
+    assert len(rows(job())["evaluations"]) == 2
+    start_afresh(job(seed=9))  # nothing there: nothing to do
