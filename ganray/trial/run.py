@@ -103,7 +103,8 @@ class _Trial:
         # the evaluation from the older checkpoint and overwrites its rows with the same keys.
         scores = assess(state, self.scorers)
         state.last_metrics = {score.protocol: score.frechet for score in scores}
-        self._write(lambda recorder: (recorder.evaluation(scores), recorder.flush_curves()))
+        self._write(lambda recorder: recorder.evaluation(scores))
+        self._write(lambda recorder: recorder.flush_curves())
         save_checkpoint(state, self.checkpoint)
         self._record("completed" if state.is_done else "running")
         return self._report(reading)

@@ -24,7 +24,7 @@ FASTGAN = {
         {"name": "noisy_margins"},
         {"name": "ema", "decay": 0.9},
     ],
-    "budget": {"kimg": 1.0, "batch_size": 4},
+    "budget": {"kimg": 1.0, "batch_size": 2},
 }
 
 

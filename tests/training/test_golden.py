@@ -36,7 +36,7 @@ RECIPES = {
         "generator": {"name": "fastgan", "width": 4, "latent_dim": 8},
         "discriminator": {"name": "fastgan", "width": 4, "decode": {"distance": "l1"}},
         "tricks": [{"name": "diffaugment"}, {"name": "flips"}, {"name": "noisy_margins"}, {"name": "ema"}],
-        "budget": {"batch_size": 4},
+        "budget": {"batch_size": 2},
     },
 }
 
