@@ -2,9 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 experiment_argument = click.argument("experiment", type=click.Path(path_type=Path))
 
@@ -25,6 +28,14 @@ fid_weights_option = click.option(
 )
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def make_console() -> "Console":
+    """The terminal; 100 columns where there is none to ask."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=100)
 
 
 class Duration(click.ParamType):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ganray.cli.options import Duration, experiment_argument, fid_weights_option, set_option
+from ganray.cli.options import Duration, experiment_argument, fid_weights_option, make_console, set_option
 
 
 @click.command()
@@ -49,9 +49,7 @@ def command(
     """
     if resume and fresh:
         raise click.UsageError("--resume goes on with the earlier sweep and --fresh forgets it: give one of them")
-    from rich.console import Console
-
-    console = Console()
+    console = make_console()
     console.print(f"[dim]ganray: reading {experiment}[/]", highlight=False)
 
     from ganray.cluster.sweep import SweepOptions, run_sweep

@@ -11,9 +11,6 @@ from ganray.report.render import to_rich
 from ganray.store.location import DEFAULT_STORE
 from ganray.store.store import Store
 
-WIDTH = 100
-"""Columns of the table where there is no terminal to ask."""
-
 
 @dataclass(frozen=True)
 class SweepResult:
@@ -42,8 +39,7 @@ def print_result(result: SweepResult, pictures: Path, console: Console) -> None:
     )
     if result.experiment in result.store.experiments():
         board = leaderboard(result.store, result.experiment, result.metric)
-        width = console.width if console.is_terminal else WIDTH
-        console.print(to_rich(board, width), width=width)
+        console.print(to_rich(board, console.width))
         ranked = [entry for entry in board.entries if entry.rank is not None]
         if ranked:
             montage(result.store, board, pictures)
