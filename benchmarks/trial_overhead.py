@@ -2,7 +2,7 @@
 
     python benchmarks/trial_overhead.py [--trials 6] [--workers 1]
 
-Both forms run the same trials, which sleep for a known time instead of training, on the same local Ray, one after the other:
+Both forms run the same trials, which sleep for a known time instead of training, one after the other on the same Ray:
 - warm slot: GANRay's Slot, its mailbox and worker loop; only `run_trial` is replaced by the sleep.
 - nested: Ray's documented form, a driver function per trial that builds a TorchTrainer with a TuneReportCallback.
 Overhead of a trial = time from the end of the trial before it to its own end, less the sleep. The first trial of each

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ganray.cli.options import make_console
 from ganray.store.location import DEFAULT_STORE, STORE_VARIABLE
 
 
@@ -26,16 +27,13 @@ def command(trial_a: str, trial_b: str, output: Path | None, store_uri: str) -> 
       ganray compare 3f2a9c1b 77d0
       ganray compare 3f2a 77d0 -o compare.png
     """
-    from rich.console import Console
-
     from ganray.report.compare import compare
     from ganray.report.render_comparison import comparison_to_rich
     from ganray.store.store import Store
 
     store = Store(store_uri)
     comparison = compare(store, trial_a, trial_b)
-    console = Console()
-    console = console if console.is_terminal else Console(width=100)
+    console = make_console()
     console.print(comparison_to_rich(comparison))
     if output is not None:
         from ganray.report.pictures import comparison_picture

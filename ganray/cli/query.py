@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ganray.cli.options import make_console
 from ganray.store.location import DEFAULT_STORE, STORE_VARIABLE
 
 _FORMATS = ("table", "csv", "json", "parquet")
@@ -32,8 +33,6 @@ def command(sql: str, store_uri: str, form: str | None, output: Path | None) -> 
       ganray query "DESCRIBE results"
       ganray query "FROM curves" -o curves.parquet --store s3://bucket/runs
     """
-    from rich.console import Console
-
     from ganray.report.output import format_of, print_table, save, to_text
     from ganray.store.query import query
     from ganray.store.store import Store
@@ -47,7 +46,6 @@ def command(sql: str, store_uri: str, form: str | None, output: Path | None) -> 
         save(rows, chosen, output)
         click.echo(f"{rows.num_rows} rows in {output}", err=True)
     elif chosen == "table":
-        console = Console()
-        print_table(rows, console if console.is_terminal else Console(width=100))
+        print_table(rows, make_console())
     else:
         click.echo(to_text(rows, chosen), nl=False)

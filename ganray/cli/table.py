@@ -7,6 +7,7 @@ from typing import Literal
 
 import click
 
+from ganray.cli.options import make_console
 from ganray.store.location import DEFAULT_STORE, STORE_VARIABLE
 
 
@@ -42,8 +43,6 @@ def command(
       ganray table experiments/quickstart.yaml --show final --pictures best.png
       ganray table few_shot_256 --protocol fid_5k_train --format md > table.md
     """
-    from rich.console import Console
-
     from ganray.report import render
     from ganray.report.leaderboard import leaderboard
     from ganray.report.lookup import experiment_name
@@ -52,8 +51,7 @@ def command(
     store = Store(store_uri)
     board = leaderboard(store, experiment_name(experiment), protocol, show)
     if form == "rich":
-        console = Console()
-        console = console if console.is_terminal else Console(width=100)
+        console = make_console()
         console.print(render.to_rich(board, console.width))
     else:
         texts = {"md": render.to_markdown, "csv": render.to_csv, "json": render.to_json}
