@@ -36,9 +36,18 @@ class Line:
 class LiveTable(tune.Callback):
     """Follows Tune's events; draws a table on a terminal, prints a line per event elsewhere."""
 
-    def __init__(self, metric: str, budget_kimg: float, trials: int, console: Console, done_before: int = 0) -> None:
+    def __init__(
+        self,
+        metric: str,
+        budget_kimg: float,
+        trials: int,
+        console: Console,
+        done_before: int = 0,
+        deadline: float | None = None,
+    ) -> None:
         self.metric, self.budget_kimg, self.trials, self.console = metric, budget_kimg, trials, console
         self.done_before = done_before
+        self.deadline = deadline
         self.lines: dict[str, Line] = {}
         self.started = time.monotonic()
         self.note = "starting the slots (the first start takes about half a minute)"
@@ -82,7 +91,8 @@ class LiveTable(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         line = self.lines[trial.trial_id]
-        if line.status == "running":
+        time_is_up = self.deadline is not None and time.monotonic() >= self.deadline
+        if line.status == "running" and not time_is_up:
             line.status = "pruned"
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

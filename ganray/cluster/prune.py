@@ -1,10 +1,12 @@
 """Records in the store that the scheduler stopped a trial. The worker only sees that it was told to stop."""
 
+import dataclasses
 import time
 from typing import Any
 
 from ray import tune
 
+from ganray.store.schema import TrialRow, now
 from ganray.store.store import Store
 
 
@@ -15,9 +17,17 @@ class PrunedRows(tune.Callback):
         self.store, self.experiment, self.deadline = store, experiment, deadline
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        from ganray.cluster.sweep import mark_pruned
-
         result = trial.last_result or {}
         time_is_up = self.deadline is not None and time.monotonic() >= self.deadline
         if result.get("status") == "running" and not time_is_up:
             mark_pruned(self.store, self.experiment, result["trial"])
+
+
+def mark_pruned(store: Store, experiment: str, trial_id: str) -> None:
+    """Append the trial's newest row with the status `pruned`."""
+    table = store.trials(experiment)
+    rows = [row for row in table.to_pylist() if row["trial_id"] == trial_id]
+    if rows and rows[0]["status"] == "running":
+        known = {field.name for field in dataclasses.fields(TrialRow)}
+        row = {key: value for key, value in rows[0].items() if key in known and value is not None}
+        store.put_trial(TrialRow(**{**row, "status": "pruned", "updated_at": now()}))

@@ -1,8 +1,6 @@
 """A sweep: Tune with Optuna over warm slots, resumable, every trial recorded in the store."""
 
-import dataclasses
 import json
-import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -18,7 +16,6 @@ from ganray.evaluation.protocols import get_protocol
 from ganray.recipe.experiment import Experiment
 from ganray.report.after_sweep import SweepResult
 from ganray.store.location import store_uri
-from ganray.store.schema import TrialRow, now
 from ganray.store.store import Store
 
 
@@ -89,7 +86,9 @@ class _Sweep:
         self.demand = demand_of(settings.resources, cluster, sample.runtime.device)
         self.slots = count_slots(settings.resources, self.demand, cluster, max(1, self.left))
         self.budget_kimg = sample.budget.kimg
-        self.table = LiveTable(experiment.metric, self.budget_kimg, trials, console, self.progress.finished)
+        self.table = LiveTable(
+            experiment.metric, self.budget_kimg, trials, console, self.progress.finished, self._deadline()
+        )
 
     def run(self) -> SweepResult:
         self._announce()
@@ -222,18 +221,3 @@ def claim_folder(experiment: Experiment, runs: Path, options: SweepOptions) -> P
             f"compared; undo the change, or start another sweep with --set name=OTHER or --fresh"
         )
     return folder
-
-
-def mark_pruned(store: Store, experiment: str, trial_id: str) -> None:
-    """Append the trial's newest row with the status `pruned`."""
-    table = store.trials(experiment)
-    rows = [row for row in table.to_pylist() if row["trial_id"] == trial_id]
-    if rows and rows[0]["status"] == "running":
-        known = {field.name for field in dataclasses.fields(TrialRow)}
-        row = {key: value for key, value in rows[0].items() if key in known and value is not None}
-        store.put_trial(TrialRow(**{**row, "status": "pruned", "updated_at": now()}))
-
-
-def available_cpus() -> int:
-    """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

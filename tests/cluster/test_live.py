@@ -1,0 +1,118 @@
+"""The live table and the rows that the driver writes, from made-up events of Tune."""
+
+import io
+import math
+import time
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from ganray.cluster.live import LiveTable, brief
+from ganray.cluster.prune import PrunedRows
+from ganray.store.schema import TrialRow
+from ganray.store.store import Store
+
+
+def trial(name="t", **params):
+    return SimpleNamespace(trial_id=name, config={"slot": object(), **params}, last_result={})
+
+
+def result(kimg, metric, status="running", done=False, **more):
+    return {"trial": f"id{kimg}", "kimg": kimg, "fd": metric, "status": status, "done": done, **more}
+
+
+@pytest.fixture
+def screen():
+    return io.StringIO()
+
+
+@pytest.fixture
+def table(screen):
+    return LiveTable("fd", 4.0, 3, Console(file=screen, width=120))
+
+
+def happen(table, which, *results):
+    table.on_trial_start(0, [], which)
+    for found in results:
+        table.on_trial_result(0, [], which, found)
+
+
+def test_a_line_per_event_where_there_is_no_terminal(table, screen):
+    happen(table, trial(), result(2, 30.0), result(4, 20.0, "completed", True))
+    lines = screen.getvalue().splitlines()
+    assert "trial 1/3 id2  running    2.00 kimg  fd 30.00  best 30.00 (trial 1)" in lines[0]
+    assert "completed  4.00 kimg  fd 20.00" in lines[1]
+
+
+def test_best_is_the_smallest_finite_metric_of_all(table):
+    happen(table, trial("a"), result(2, 30.0), result(4, 40.0, "completed", True))
+    happen(table, trial("b"), result(2, math.inf, "failed", True, diagnosis="non-finite: loss_d = nan"))
+    assert table.best.number == 1
+    assert table.best.best == 30.0
+
+
+def test_a_trial_that_tune_ends_early_is_pruned(table):
+    which = trial()
+    happen(table, which, result(2, 30.0, done=True))
+    assert table.lines["t"].status == "pruned"
+
+
+def test_a_trial_that_the_deadline_ends_is_not_pruned(screen):
+    table = LiveTable("fd", 4.0, 3, Console(file=screen), deadline=time.monotonic() - 1)
+    which = trial()
+    happen(table, which, result(2, 30.0))
+    table.on_trial_complete(0, [], which)
+    assert table.lines["t"].status == "running"
+
+
+def test_the_table_shows_every_trial_with_its_diagnosis_and_numbers_go_on_after_a_resume():
+    screen = io.StringIO()
+    console = Console(file=screen, width=120, force_terminal=True)
+    table = LiveTable("fd", 4.0, 9, console, done_before=5)
+    happen(table, trial("a", **{"objective.loss": "hinge"}), result(2, 30.0, **{"train/images_per_s": 12.0}))
+    happen(table, trial("b"), result(0, math.inf, "failed", True, diagnosis="non-finite"))
+    console.print(table)
+    shown = screen.getvalue()
+    for words in ("6 of 9 trials ended", "6*", "loss=hinge", "12.0", "non-finite", "2.00 / 4", "best fd 30.00"):
+        assert words in shown
+
+
+def test_params_in_a_few_words():
+    params = {"objective.loss": "lsgan", "objective.loss[lsgan].c": 0.912345, "tricks[2]": None, "tricks[1]": "flips"}
+    assert brief(params) == "loss=lsgan c=0.912 tricks=flips"
+
+
+def row(trial_id, status):
+    return TrialRow(
+        trial_id=trial_id,
+        experiment="e",
+        recipe_json="{}",
+        recipe_hash="h",
+        dataset="d",
+        dataset_fingerprint="f",
+        n_images=1,
+        resolution=32,
+        generator="dcgan",
+        discriminator="dcgan",
+        loss="hinge",
+        budget_kimg=4,
+        batch_size=8,
+        status=status,
+        tricks=("ema",),
+        kimg=2.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "deadline", "expected"),
+    [("running", None, "pruned"), ("running", 0.0, "running"), ("completed", None, "completed")],
+)
+def test_the_driver_records_pruning_and_nothing_else(tmp_path, status, deadline, expected):
+    store = Store(tmp_path)
+    store.put_trial(row("a", status))
+    which = SimpleNamespace(last_result={"trial": "a", "status": status})
+    PrunedRows(store, "e", deadline).on_trial_complete(0, [], which)
+    (found,) = store.trials("e").to_pylist()
+    assert found["status"] == expected
+    assert (found["kimg"], found["tricks"]) == (2.0, ["ema"])
