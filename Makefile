@@ -16,7 +16,8 @@ quickstart: $(STAMP)  ## Set up everything, then search recipes for 100 real ima
 	@$(BIN)/ganray sweep experiments/quickstart.yaml --fresh
 
 test: $(STAMP) lint  ## Set up everything, then run the linters, the layer contract and the tests
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -m "not cluster" -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -q -m cluster --durations=5
 
 lint: $(STAMP)  ## ruff, mypy and the import layers
 	@$(BIN)/ruff check .
