@@ -23,12 +23,13 @@ def noise():
 
 
 def test_lite0_equals_the_network_by_hand(lite0, noise):
-    """timm's own pooling and classifier input, on images scaled to [-1, 1]."""
+    """timm's own pooling and classifier input, on images scaled to [-1, 1] and enlarged to 224 px."""
     from ganray.models.feature_networks import LITE0_SHA256, load_lite0
 
     network = load_lite0("cpu").network
     with torch.no_grad():
-        expected = network.global_pool(network.forward_features(noise / 255 * 2 - 1))
+        enlarged = torch.nn.functional.interpolate(noise / 255 * 2 - 1, (224, 224), mode="bilinear", antialias=True)
+        expected = network.global_pool(network.forward_features(enlarged))
     found = lite0(noise)
     assert (lite0.name, lite0.dims, lite0.checksum) == ("lite0", 1280, LITE0_SHA256)
     assert found.shape == (4, 1280)

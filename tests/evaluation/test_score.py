@@ -25,9 +25,9 @@ class Thumbnail(Extractor):
 
     name, dims = "thumbnail", 12
 
-    def __init__(self, checksum="a" * 64, scale=1.0):
+    def __init__(self, checksum="a" * 64, scale=1.0, preprocessing="2 px"):
         super().__init__("cpu")
-        self.checksum, self.scale, self.seen = checksum, scale, 0
+        self.checksum, self.scale, self.seen, self.preprocessing = checksum, scale, 0, preprocessing
 
     def pooled(self, x):
         self.seen += len(x)
@@ -99,8 +99,9 @@ def test_reals_are_computed_once_for_all_trials(extractor, private_cache):
         (PROTOCOL, image_set(fingerprint="f" * 16), Thumbnail()),
         (PROTOCOL, image_set(), Thumbnail(checksum="b" * 64)),
         (replace(PROTOCOL, flips=True), image_set(), Thumbnail()),
+        (PROTOCOL, image_set(), Thumbnail(preprocessing="3 px")),
     ],
-    ids=["dataset", "weights", "flips"],
+    ids=["dataset", "weights", "flips", "preprocessing"],
 )
 def test_what_changes_the_features_is_computed_anew(tmp_path, protocol, images, extractor):
     real_features(image_set(), PROTOCOL, Thumbnail(), tmp_path)

@@ -71,6 +71,6 @@ def test_labels_are_short_and_unique():
     ]
     assert list(labels(["a.generator.lr", "b.generator.lr"]).values()) == ["a.G.lr", "b.G.lr"]
     assert list(labels(["generator.name", "optimizers.generator.name"]).values()) == [
-        "generator",
-        "optimizers.generator",
+        "G",
+        "optimizers.G",
     ]
