@@ -75,7 +75,9 @@ class WorkerGroup:
         try:
             trainer.fit()
         except BaseException as error:  # the thread's only way to say so
-            ray.get(self.mailbox.group_died.remote(f"the worker group ended: {error!r}"))
+            # After a shutdown nobody is left to tell, and the call would start a Ray of its own.
+            if ray.is_initialized():
+                ray.get(self.mailbox.group_died.remote(f"the worker group ended: {error!r}"))
 
     def _complain_if_unplaced(self) -> None:
         waited_s = time.monotonic() - self._started
