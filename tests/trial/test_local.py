@@ -22,7 +22,7 @@ data: {{source: {photos}, resolution: 32}}
 generator: {{name: dcgan, width: 4, latent_dim: 8}}
 discriminator: {{name: dcgan, width: 4}}
 tricks: [{{name: diffaugment}}, {{name: flips}}, {{name: ema, decay: 0.99}}]
-budget: {{kimg: 1.6, batch_size: 8}}
+budget: {{kimg: 3.2, batch_size: 8}}
 evaluation: {{protocols: [fd_lite0_1k_train], every_kimg: 0.8}}
 runs: {runs}
 store: {runs}/store
@@ -31,7 +31,7 @@ store: {runs}/store
 
 @pytest.fixture
 def experiment(photos, tmp_path, private_cache, monkeypatch):
-    """An experiment file of one recipe, 200 steps and two evaluations."""
+    """An experiment file of one recipe, 400 steps and four evaluations."""
     monkeypatch.delenv("GANRAY_STORE", raising=False)
     path = tmp_path / "demo.yaml"
     path.write_text(EXPERIMENT.format(photos=photos, runs=tmp_path / "runs"))
@@ -76,7 +76,8 @@ def test_ctrl_c_pauses_and_resume_goes_on_exactly(start, experiment, tiny, tmp_p
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130, said
     assert "go on with the same command and --resume" in said
-    assert 800 < read_checkpoint(the_checkpoint(runs))["images_shown"] < 1600
+    # At once is as good as later: the interrupt may arrive before the next step begins.
+    assert 800 <= read_checkpoint(the_checkpoint(runs))["images_shown"] < 3200
 
     assert ganray("train", experiment, "--local") == 2  # nothing is lost by typing the command again
     said = capsys.readouterr().err
@@ -96,7 +97,7 @@ def test_ctrl_c_pauses_and_resume_goes_on_exactly(start, experiment, tiny, tmp_p
     rows = [Store(folder / "store").evaluations().to_pylist() for folder in (runs, straight)]
     numbers = [[(row["kimg"], row["frechet"], row["kid"]) for row in each] for each in rows]
     assert numbers[0] == numbers[1]
-    assert len(numbers[0]) == 2
+    assert len(numbers[0]) == 4
 
 
 SHORT = ("--set", "budget.kimg=0.08", "--set", "evaluation.every_kimg=0.08")
