@@ -31,6 +31,14 @@ class Line:
     images_per_s: float | None = None
     status: str = "waiting"
     diagnosis: str | None = None
+    """Why it failed."""
+    findings: str = ""
+    """Names of what is, or was, wrong; the trial may go on."""
+
+    @property
+    def trouble(self) -> str:
+        """Why it failed, or else what was found."""
+        return self.diagnosis or self.findings
 
 
 class LiveTable(tune.Callback):
@@ -85,6 +93,7 @@ class LiveTable(tune.Callback):
         line.best = min(line.best, line.metric)
         line.images_per_s = result.get("train/images_per_s", line.images_per_s)
         line.status, line.diagnosis = result["status"], result.get("diagnosis")
+        line.findings = result.get("diagnoses", line.findings)
         if line.status == "running" and result["done"] and line.kimg < self.budget_kimg:
             line.status = "pruned"
         self._say(line)
@@ -113,7 +122,7 @@ class LiveTable(tune.Callback):
         best_text = f"best {best.best:.2f} (trial {best.number})" if best else ""
         text = f"trial {line.number}/{self.trials} {line.trial_id}  {line.status:9}  {line.kimg:.2f} kimg"
         text += f"  {self.metric} {line.metric:.2f}  {best_text}" if math.isfinite(line.metric) else ""
-        self.console.print(text + (f"  {line.diagnosis}" if line.diagnosis else ""), highlight=False, soft_wrap=True)
+        self.console.print(text + (f"  {line.trouble}" if line.trouble else ""), highlight=False, soft_wrap=True)
 
     def __rich__(self) -> Group:
         table = Table(box=None, header_style="bold", pad_edge=False)
@@ -131,7 +140,7 @@ class LiveTable(tune.Callback):
                 f"{line.kimg:.2f} / {self.budget_kimg:g}",
                 Text(metric, style="bold green" if best is line else ""),
                 speed,
-                line.diagnosis or brief(line.params),
+                _last_cell(line),
             )
         ended = self.done_before + sum(line.status in ENDED for line in self.lines.values())
         head = f"{ended} of {self.trials} trials ended, {time.monotonic() - self.started:.0f} s"
@@ -145,6 +154,14 @@ class LiveTable(tune.Callback):
         ended = [line for line in self.lines.values() if line not in running]
         best_first = sorted(ended, key=lambda line: line.best)[: max(1, room - len(running))]
         return sorted(best_first + running, key=lambda line: line.number)
+
+
+def _last_cell(line: Line) -> Text:
+    """Why it failed; or what was found, and the recipe."""
+    if line.diagnosis:
+        return Text(line.diagnosis)
+    found = (f"{line.findings}  ", "yellow") if line.findings else ""
+    return Text.assemble(found, brief(line.params))
 
 
 def brief(params: dict[str, Scalar]) -> str:

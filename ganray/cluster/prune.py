@@ -6,8 +6,9 @@ from typing import Any
 
 from ray import tune
 
-from ganray.store.schema import TrialRow, now
+from ganray.store.schema import now
 from ganray.store.store import Store
+from ganray.trial.stored import stored
 
 
 class PrunedRows(tune.Callback):
@@ -25,9 +26,6 @@ class PrunedRows(tune.Callback):
 
 def mark_pruned(store: Store, experiment: str, trial_id: str) -> None:
     """Append the trial's newest row with the status `pruned`."""
-    table = store.trials(experiment)
-    rows = [row for row in table.to_pylist() if row["trial_id"] == trial_id]
-    if rows and rows[0]["status"] == "running":
-        known = {field.name for field in dataclasses.fields(TrialRow)}
-        row = {key: value for key, value in rows[0].items() if key in known and value is not None}
-        store.put_trial(TrialRow(**{**row, "status": "pruned", "updated_at": now()}))
+    row = stored(store, experiment, trial_id)
+    if row and row.status == "running":
+        store.put_trial(dataclasses.replace(row, status="pruned", updated_at=now()))

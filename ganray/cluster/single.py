@@ -67,6 +67,6 @@ def _follow(group, job: TrialJob) -> Outcome:  # type: ignore[no-untyped-def]
             if result["status"] == "failed":
                 return Outcome(job.trial_id, "failed", result["kimg"], metrics, result["diagnosis"])
             metrics = {name: result[name] for name in job.recipe.evaluation.protocols}
-            bar.tell(Report(job.trial_id, result["kimg"], metrics, {}, result["wall_s"], result["done"]))
+            bar.tell(Report(job.trial_id, result["kimg"], metrics, {}, result["wall_s"], result["status"]))
             if result["done"]:
                 return Outcome(job.trial_id, "completed", result["kimg"], metrics, None, result["wall_s"])

@@ -67,7 +67,8 @@ class Slot(tune.Trainable):
         parameters = {key: value for key, value in config.items() if key != "slot"}
         slot = self.slot
         recipe = slot.experiment.fixed(parameters)
-        self.job = TrialJob(recipe, slot.experiment.name, slot.runs, slot.store, slot.fid_weights)
+        prune_on = slot.experiment.settings.search.prune_on
+        self.job = TrialJob(recipe, slot.experiment.name, slot.runs, slot.store, slot.fid_weights, prune_on)
         self._job_id = None
         self._last_metric = math.inf
 

@@ -93,7 +93,7 @@ def build_search(experiment: Experiment, storage: JournalStorage, first: list[sp
     search = experiment.settings.search
     seed = search.seed + seen  # a resumed random search must not repeat its draws
     sampler: optuna.samplers.BaseSampler
-    if search.sampler == "random":
+    if search.sampler != "tpe":  # a design is given as a whole: nothing is left to sample
         sampler = optuna.samplers.RandomSampler(seed=seed)
     else:
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=search.startup_trials, constant_liar=True)

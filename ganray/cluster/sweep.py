@@ -39,7 +39,7 @@ def run_sweep(experiment: Experiment, options: SweepOptions, console: Console) -
     Raises RecipeError, DataError, WeightsError, StoreError before anything starts, ClusterError where no slot fits.
     """
     started = time.monotonic()
-    trials = options.trials or experiment.settings.search.trials
+    trials = options.trials or experiment.trials
     runs = Path(experiment.settings.runs).absolute()
     store = Store(store_uri(experiment.settings.store, runs))
     check_before_start(experiment, store, options.fid_weights)

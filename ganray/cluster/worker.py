@@ -88,7 +88,8 @@ def as_result(report: Report) -> dict[str, Any]:
         **{f"train/{name}": value for name, value in report.reading.items()},
         "kimg": report.kimg,
         "wall_s": report.wall_s,
-        "status": "completed" if report.done else "running",
+        "status": report.status,
+        "diagnoses": ", ".join(finding.name for finding in report.findings),
         "done": report.done,
     }
 

@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import torch
 
 from ganray.data.cache import CacheWriter, Findings, ImageCache
 from ganray.data.decode import Array, BadFile, UnreadableImage, quiet_pillow, read_picture, to_square
+from ganray.data.fingerprint import of_pixels, with_classes
+from ganray.data.labels import class_folders, numbered, refuse_without_classes
 from ganray.data.parallel import ordered_map
 from ganray.data.paths import cache_root
 from ganray.data.sources import Entry, Source, open_source
@@ -18,9 +20,6 @@ from ganray.errors import DataError
 from ganray.recipe.data import DataSpec
 
 __all__ = ["BadFile", "ImageSet", "load_images"]
-
-PREPROCESSING_VERSION = 1
-"""Enters the fingerprint; raise it with every change of decode.py that moves a pixel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,29 +31,40 @@ class ImageSet:
     name: str
     """The folder's, the zip's or the sample set's."""
     fingerprint: str
-    """16 hex digits over the files' contents in order and the preprocessing; no path, name or time enters."""
+    """16 hex digits over the files' contents in order and the preprocessing; no path, name or time enters.
+
+    With labels, the class of each image enters too.
+    """
     files: tuple[str, ...]
     """Relative name of each image, in the order of `images`."""
     skipped: tuple[BadFile, ...]
     """Unreadable files that were left out (`on_corrupt: skip`)."""
     warnings: tuple[str, ...]
     """What the user should know, one sentence each."""
+    labels: torch.Tensor | None = None
+    """int64 [N], indices into `classes`; None without labels (`data.labels: none`)."""
+    classes: tuple[str, ...] = ()
+    """Names of the class folders, sorted; empty without labels."""
 
 
 def load_images(spec: DataSpec, *, cache_dir: Path | None = None, progress: bool = False) -> ImageSet:
     """Read the images of a spec, from the cache where their content has been decoded before.
 
     Args:
-        spec: source, resolution, fit, on_corrupt, min_images.
+        spec: source, resolution, fit, on_corrupt, min_images, labels.
         cache_dir: instead of `cache_root()`; decoded sets lie in its folder `images`.
         progress: show bars on stderr.
 
     Raises:
         DataError: missing or empty source, unreadable files under `on_corrupt: fail` (all of them are named),
-            fewer than `min_images`, all images identical, cache not writable.
+            fewer than `min_images`, all images identical, cache not writable, no class folders where labels are asked.
     """
     source = open_source(spec.source)
-    fingerprint = _fingerprint(source, spec, progress)
+    of_files = class_folders([entry.name for entry in source.entries])
+    if spec.labels == "folders":
+        refuse_without_classes(source, of_files)
+    # The cache holds pixels alone, so its key knows nothing of labels.
+    fingerprint = of_pixels(source, spec.resolution, spec.fit, progress)
     cache = ImageCache((cache_dir or cache_root()) / "images")
     found = cache.read(fingerprint, spec.resolution)
     if found is None:
@@ -68,7 +78,7 @@ def load_images(spec: DataSpec, *, cache_dir: Path | None = None, progress: bool
     pixels, findings = found
     _refuse(source, spec, findings)
     bad = dict(findings.bad)
-    return ImageSet(
+    images = ImageSet(
         images=_as_tensor(pixels),
         name=source.name,
         fingerprint=fingerprint,
@@ -76,21 +86,12 @@ def load_images(spec: DataSpec, *, cache_dir: Path | None = None, progress: bool
         skipped=_bad_files(source, findings),
         warnings=_warnings(source, spec, findings),
     )
-
-
-def _fingerprint(source: Source, spec: DataSpec, progress: bool) -> str:
-    digests = ordered_map(_digest, source.entries, total=len(source.entries), text="Reading", progress=progress)
-    digest = hashlib.sha256(f"images {PREPROCESSING_VERSION} {spec.resolution} {spec.fit}".encode())
-    for each in digests:
-        digest.update(f"\n{each}".encode())
-    return digest.hexdigest()[:16]
-
-
-def _digest(entry: Entry) -> str:
-    try:
-        return entry.digest()
-    except UnreadableImage:
-        return "unreadable"
+    if spec.labels == "none":
+        return images
+    labels, classes = numbered(source, [name for i, name in enumerate(of_files) if i not in bad])
+    return replace(
+        images, fingerprint=with_classes(fingerprint, of_files), labels=torch.tensor(labels), classes=classes
+    )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from ganray.data.decode import Array, BadFile, UnreadableImage, quiet_pillow, read_picture, to_square
 from ganray.data.grid import image_grid
+from ganray.data.labels import class_folders
 from ganray.data.parallel import ordered_map
 from ganray.data.sources import Entry, Source, open_source
 from ganray.recipe.data import Resolution
@@ -46,12 +47,20 @@ class Inspection:
     same_pixels: tuple[tuple[str, ...], ...]
     """Groups of files whose pixels are equal although not all of their bytes are."""
     class_folders: dict[str, int]
-    """First folder of the name -> number of image files; empty for a flat source."""
+    """Class as `data.labels: folders` takes it -> number of image files; empty where all lie in one folder.
+
+    Files beside the class folders are not counted.
+    """
     unreadable: tuple[BadFile, ...]
     ignored: tuple[str, ...]
     """Visible files that are no images by their suffix."""
     thumbnails: Array
     """uint8 [M, 3, r, r] of at most `limit` readable images, evenly spaced over the source."""
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether `data.labels: folders` can be set: every file lies in one of several class folders."""
+        return len(self.class_folders) > 1 and sum(self.class_folders.values()) == self.n_files
 
     @property
     def n_images(self) -> int:
@@ -150,7 +159,7 @@ def _summary(source: Source, looks: Sequence[_Look], resolution: int) -> Inspect
     duplicates = _groups(content.items())
     same_pixels = _groups((name, look.pixels) for name, look in good)
     thumbnails = [look.thumbnail for _, look in good if look.thumbnail is not None]
-    folders = Counter(PurePosixPath(name).parts[0] for name in names if "/" in name)
+    folders = Counter(name for name in class_folders(names) if name)
     return Inspection(
         name=source.name,
         place=source.place,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ganray.data.images import ImageSet
 from ganray.errors import TrainingError
+from ganray.evaluation.diversity import diversity
 from ganray.evaluation.extractors import load_extractor
 from ganray.evaluation.frechet import frechet_distance
 from ganray.evaluation.kernel import kernel_distance
@@ -32,6 +33,8 @@ class Score:
     kid_stderr: float
     seconds: float
     """Spent on the samples' features and the distances, in this process, since the last score."""
+    diversity: float | None = None
+    """Mean distance between the features of two fakes, over that of two reals."""
 
 
 class Scorer:
@@ -77,6 +80,7 @@ class Scorer:
         _refuse_non_finite(fake, self.protocol)
         frechet = frechet_distance(self.features_real, fake)
         kid, kid_stderr = kernel_distance(self.features_real, fake)
+        spread = diversity(self.features_real, fake)
         seconds, self._seconds = self._seconds + time.perf_counter() - began, 0.0
         return Score(
             protocol=self.protocol.name,
@@ -88,6 +92,7 @@ class Scorer:
             kid=kid,
             kid_stderr=kid_stderr,
             seconds=seconds,
+            diversity=spread,
         )
 
 

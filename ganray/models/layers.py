@@ -1,8 +1,8 @@
 """Blocks that several networks share.
 
-Weights start as in DCGAN (arXiv 1511.06434, section 4): convolutions from N(0, 0.02), batch-norm scales from
-N(1, 0.02), biases zero. Spectral norm (arXiv 1802.05957) wraps a convolution after that, so that its first
-power iterations see the weights that training starts from.
+Weights start as in DCGAN: convolutions from N(0, 0.02) (arXiv 1511.06434, section 4), batch-norm scales from
+N(1, 0.02) (its authors' code), biases zero. Spectral norm (arXiv 1802.05957) wraps a convolution after that, so
+that its first power iterations see the weights that training starts from.
 """
 
 import torch
@@ -54,7 +54,7 @@ class NoiseInjection(nn.Module):
     """Adds one plane of Gaussian noise per image, times one learnt weight that starts at zero.
 
     `[N, C, H, W] -> [N, C, H, W]`. The noise is drawn from torch's RNG in evaluation too; a weight of zero
-    removes it (arXiv 1812.04948, section 3.2, with one weight for all channels).
+    removes it (arXiv 1812.04948, section 2, with one weight for all channels).
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class NoiseInjection(nn.Module):
 
 
 class SkipExcitation(nn.Module):
-    """Skip-layer excitation (arXiv 2101.04775, eq. 1 and 2): a distant map gates the channels of another.
+    """Skip-layer excitation (arXiv 2101.04775, eq. 1): a distant map gates the channels of another.
 
     `source [N, C_in, h, h]` and `x [N, C, H, W] -> [N, C, H, W]`; h is a multiple of 4.
     """
@@ -87,25 +87,34 @@ class SkipExcitation(nn.Module):
         return x * gate
 
 
-def up_block(channels_in: int, channels_out: int, *, spectral: bool) -> nn.Sequential:
-    """Nearest up-sampling by 2, 3 x 3 convolution, batch norm, GLU: `[N, C_in, h, h] -> [N, C, 2h, 2h]`."""
+def up_block(
+    channels_in: int, channels_out: int, *, spectral: bool, activation: nn.Module | None = None
+) -> nn.Sequential:
+    """Nearest up-sampling by 2, 3 x 3 convolution, batch norm, GLU: `[N, C_in, h, h] -> [N, C, 2h, 2h]`.
+
+    With an `activation` that keeps the channels instead of GLU, the convolution makes half as many.
+    """
+    widen = 2 if activation is None else 1
     return nn.Sequential(
         nn.Upsample(scale_factor=2, mode="nearest"),
-        conv(channels_in, 2 * channels_out, 3, padding=1, spectral=spectral),
-        batch_norm(2 * channels_out),
-        nn.GLU(dim=1),
+        conv(channels_in, widen * channels_out, 3, padding=1, spectral=spectral),
+        batch_norm(widen * channels_out),
+        activation or nn.GLU(dim=1),
     )
 
 
-def noisy_up_block(channels_in: int, channels_out: int, *, spectral: bool) -> nn.Sequential:
-    """Like `up_block` with two convolutions, each followed by noise (arXiv 2101.04775, appendix)."""
+def noisy_up_block(
+    channels_in: int, channels_out: int, *, spectral: bool, activation: nn.Module | None = None, noise: bool = True
+) -> nn.Sequential:
+    """Like `up_block` with two convolutions, each followed by noise where wanted, as in FastGAN's code."""
+    widen = 2 if activation is None else 1
     stages: list[nn.Module] = [nn.Upsample(scale_factor=2, mode="nearest")]
     for channels in (channels_in, channels_out):
         stages += [
-            conv(channels, 2 * channels_out, 3, padding=1, spectral=spectral),
-            NoiseInjection(),
-            batch_norm(2 * channels_out),
-            nn.GLU(dim=1),
+            conv(channels, widen * channels_out, 3, padding=1, spectral=spectral),
+            *([NoiseInjection()] if noise else []),
+            batch_norm(widen * channels_out),
+            activation or nn.GLU(dim=1),
         ]
     return nn.Sequential(*stages)
 
@@ -120,7 +129,7 @@ def down_stage(channels_in: int, channels_out: int, *, spectral: bool) -> nn.Seq
 
 
 class DownBlock(nn.Module):
-    """Two ways down by 2, averaged: convolutions, and pooling (arXiv 2101.04775, Fig. 4).
+    """Two ways down by 2, averaged: convolutions, and pooling (FastGAN, arXiv 2101.04775).
 
     `[N, C_in, h, h] -> [N, C, h/2, h/2]`.
     """

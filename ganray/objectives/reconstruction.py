@@ -1,4 +1,4 @@
-"""Self-supervision of the discriminator: its small decoders rebuild the reals (arXiv 2101.04775, section 3.2)."""
+"""Self-supervision of the discriminator: its small decoders rebuild the reals (FastGAN, arXiv 2101.04775)."""
 
 import functools
 import http.client
@@ -27,7 +27,7 @@ VGG_FILE = "vgg16-397923af.pth"
 def reconstruction_loss(
     x_real: Tensor, full: Tensor, small: Tensor, quarter: Tensor, quarter_index: int, distance: Distance
 ) -> Tensor:
-    """Sum of the distances of three reconstructions to what they rebuild (arXiv 2101.04775, eq. 3).
+    """Sum of the distances of three reconstructions to what they rebuild (arXiv 2101.04775, eq. 2).
 
     `x_real` [N, 3, R, R] is resized, antialiased, to the size of `full` and of `small` [N, 3, S, S]; its quarter
     `quarter_index`, as in `crop_quarter`, to the size of `quarter`. All in [-1, 1]. No gradient reaches `x_real`.

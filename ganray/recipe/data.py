@@ -22,3 +22,5 @@ class DataSpec(Spec):
     """`fail` names every unreadable file and stops; `skip` leaves them out and records them."""
     min_images: int = Field(default=10, ge=1)
     """Fewer images than this is an error."""
+    labels: Literal["none", "folders"] = "none"
+    """`folders`: the folder that holds an image names its class (`objective.conditioning` says how it is used)."""

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
@@ -13,11 +13,13 @@ from pydantic import ValidationError
 
 from ganray.errors import RecipeError
 from ganray.recipe import space as space_
+from ganray.recipe.design import designed
 from ganray.recipe.distributions import distribution_fault
 from ganray.recipe.layers import Override, layered, parse_override, preset_of
 from ganray.recipe.messages import Loc, dotted, explain, nearest
 from ganray.recipe.presets import PRESETS, load_preset
 from ganray.recipe.recipe import Recipe
+from ganray.recipe.refusals.training import judged_by_itself
 from ganray.recipe.schedule import Evaluation
 from ganray.recipe.settings import Asha, Resources, Search, Settings
 from ganray.recipe.source import Source, read_yaml
@@ -47,7 +49,9 @@ class Experiment:
             raise RecipeError("\n".join(self._explain(error, drawn))) from None
 
     def sample(self, seed: int = 0) -> Recipe:
-        """One recipe drawn at random."""
+        """One recipe drawn at random, or of the design."""
+        if self.design is not None:
+            return self.fixed(self.design[seed % len(self.design)])
         return self.draw(space_.RandomSuggest(random.Random(seed)))
 
     def fixed(self, params: space_.Params) -> Recipe:
@@ -74,6 +78,17 @@ class Experiment:
         return space_.holds_distribution(self.space)
 
     @cached_property
+    def design(self) -> list[space_.Params] | None:
+        """The list of recipes that the sampler prescribes; None where it searches."""
+        sampler = self.settings.search.sampler
+        return designed(self.space, sampler) if sampler in ("grid", "one_at_a_time") else None
+
+    @property
+    def trials(self) -> int:
+        """How many trials the file asks for."""
+        return self.settings.search.trials if self.design is None else len(self.design)
+
+    @cached_property
     def metric(self) -> str:
         """The protocol that trials are compared by."""
         return self.settings.search.metric or self.sample().evaluation.protocols[0]
@@ -98,7 +113,9 @@ class Experiment:
         raise RecipeError(f"{self.source.path}: the recipe {dict(wanted)!r} does not lie in this file's space")
 
     def start_params(self) -> list[space_.Params]:
-        """`search.start_from` as parameters. Raises RecipeError naming the entry that does not fit."""
+        """What is tried first: the design, or `search.start_from`. Raises RecipeError naming the entry at fault."""
+        if self.design is not None:
+            return list(self.design)
         found = []
         for i, entry in enumerate(self.settings.search.start_from):
             try:
@@ -114,18 +131,24 @@ class Experiment:
     def check(self, draws: int = 300) -> None:
         """Every option, every bound, and the combinations of options are valid. Raises RecipeError with the reasons.
 
-        Spaces of up to `draws` combinations are tried in full; of larger ones, so many at random.
+        Spaces of up to `draws` combinations are tried in full; of larger ones, so many at random. Of a design, its
+        own recipes alone.
         """
+        if self.design is not None:
+            self._refuse_any(space_.draw(self.space, space_.FixedSuggest(params)) for params in self.design)
+            return
         rng = space_.RandomSuggest(random.Random(0))
         at_random = (space_.draw(self.space, rng) for _ in range(draws if self.is_search else 0))
+        self._refuse_any(chain(space_.representatives(self.space), islice(space_.combinations(self.space), draws)))
+        self._refuse_any(at_random)
+        self.start_params()
+
+    def _refuse_any(self, draws: Iterable[space_.Draw]) -> None:
         lines: dict[str, None] = {}
-        for drawn in chain(space_.representatives(self.space), islice(space_.combinations(self.space), draws)):
-            lines |= dict.fromkeys(self._faults(drawn))
-        for drawn in at_random if not lines else ():
+        for drawn in draws:
             lines |= dict.fromkeys(self._faults(drawn))
         if lines:
             raise RecipeError("\n".join(list(lines)[:20]))
-        self.start_params()
 
     def place(self, path: Loc) -> str:
         """Where a path of the space was set: `FILE:LINE`, the `--set` that did it, or the file with its preset."""
@@ -154,6 +177,9 @@ class Experiment:
                 f"{self.place(path)}: {dotted(path)}: trials are compared by {self.metric}, and a recipe of this file "
                 f"is scored by {', '.join(recipe.evaluation.protocols)} alone; have every recipe scored by it"
             ]
+        if fault := judged_by_itself(recipe, self.metric):
+            where, reason = fault
+            return [f"{self.place(drawn.in_space(where))}: {dotted(where)}: {reason}"]
         workers, batch = self.settings.resources.workers_per_trial, recipe.budget.batch_size
         if batch % workers:
             path = ("resources", "workers_per_trial")
@@ -163,7 +189,7 @@ class Experiment:
         return []
 
     def _explain(self, error: ValidationError, drawn: space_.Draw) -> list[str]:
-        return explain(error, Recipe, drawn.value, lambda path: self.place(drawn.in_space(path)))
+        return explain(error, Recipe, lambda path: self.place(drawn.in_space(path)))
 
 
 def load_experiment(path: str | Path, overrides: Sequence[str] = (), *, check: bool = True) -> Experiment:
@@ -181,7 +207,7 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = (), *, check: b
     try:
         settings = Settings.model_validate(settings_tree)
     except ValidationError as error:
-        raise RecipeError("\n".join(explain(error, Settings, settings_tree, bare.place))) from None
+        raise RecipeError("\n".join(explain(error, Settings, bare.place))) from None
     experiment = Experiment(source, settings, tree, parsed)
     if check:
         _check_distributions(experiment)

@@ -51,10 +51,7 @@ def _name(schema: Schema) -> Schema:
 
 def _place(schema: Schema, place: str, definitions: Schema) -> Schema:
     kept: Schema = {key: schema[key] for key in ("description", "default", "title") if key in schema}
-    bare = {key: value for key, value in schema.items() if key not in (*kept, "discriminator")}
-    if "oneOf" in bare:
-        # With a choice for its `name`, a component matches several.
-        bare["anyOf"] = bare.pop("oneOf")
+    bare = _any_component({key: value for key, value in schema.items() if key not in kept})
     if bare.get("type") == "array" and "items" in bare:
         # A list replaces the preset's, so its components need their names.
         named = {"required": ["name"]} if "oneOf" in bare["items"] else {}
@@ -63,6 +60,16 @@ def _place(schema: Schema, place: str, definitions: Schema) -> Schema:
     reference = {"$ref": f"#/$defs/{place}"}
     definitions[place] = {"anyOf": [bare, _choice(reference), *_ranges(bare)]}
     return {**kept, **reference}
+
+
+def _any_component(schema: Schema) -> Schema:
+    """Without `oneOf`: a component whose `name` is a choice, or comes from the preset, matches several."""
+    bare = {key: value for key, value in schema.items() if key != "discriminator"}
+    if "oneOf" in bare:
+        bare["anyOf"] = bare.pop("oneOf")
+    if "anyOf" in bare:
+        bare["anyOf"] = [_any_component(form) for form in bare["anyOf"]]
+    return bare
 
 
 def _choice(option: Schema) -> Schema:

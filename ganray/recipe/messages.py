@@ -2,7 +2,7 @@
 
 import difflib
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -20,13 +20,13 @@ def nearest(word: object, known: Sequence[str]) -> str:
     return f"{question}(known: {', '.join(known)})"
 
 
-def explain(error: ValidationError, model: type[BaseModel], value: Any, locate: Locate) -> list[str]:
+def explain(error: ValidationError, model: type[BaseModel], locate: Locate) -> list[str]:
     """One line per error: `PLACE: path: what is wrong; the nearest valid name`."""
-    return list(dict.fromkeys(_line(detail, model, value, locate) for detail in error.errors()))
+    return list(dict.fromkeys(_line(detail, model, locate) for detail in error.errors()))
 
 
-def _line(detail: Any, model: type[BaseModel], value: Any, locate: Locate) -> str:
-    path = without_tags(detail["loc"], value)
+def _line(detail: Any, model: type[BaseModel], locate: Locate) -> str:
+    path = without_tags(detail["loc"], model)
     text = _text(detail, model)
     name = dotted(path)
     return f"{locate(path)}: {name}: {text}" if name else f"{locate(path)}: {text}"
@@ -39,13 +39,13 @@ def _text(detail: Any, model: type[BaseModel]) -> str:
             return f"unknown key {loc[-1]!r}; {nearest(loc[-1], fields_at(model, loc[:-1]))}"
         case "union_tag_invalid":
             return f"unknown name {context['tag']!r}; {nearest(context['tag'], _words(context['expected_tags']))}"
-        case "union_tag_not_found":
+        case "union_tag_not_found" if isinstance(given, dict):
             return _distribution_hint(given) or f"needs a `name` ({', '.join(names_at(model, loc))})"
         case "literal_error":
             return (
                 _distribution_hint(given) or f"{given!r} is not allowed; {nearest(given, _words(context['expected']))}"
             )
-        case "model_type" | "model_attributes_type" | "dict_type":
+        case "model_type" | "model_attributes_type" | "dict_type" | "union_tag_not_found":
             short = f"; write it as {{name: {given}}}" if given in names_at(model, loc) else ""
             return f"needs a mapping of keys, got {given!r}{short}"
         case "missing":
@@ -77,17 +77,14 @@ def _distribution_hint(given: Any) -> str:
     return f"unknown distribution {key!r}; {nearest(key, known)}"
 
 
-def without_tags(loc: Loc, value: Any) -> Loc:
+def without_tags(loc: Loc, model: type[BaseModel]) -> Loc:
     """The path in the file: pydantic's own, less the union tags that it puts between."""
     path: list[str | int] = []
-    for i, key in enumerate(loc):
-        if isinstance(value, dict) and key not in value and value.get("name") == key and i < len(loc) - 1:
-            continue
-        path.append(key)
-        try:
-            value = value[key]
-        except (KeyError, IndexError, TypeError):
-            value = None
+    current: Any = model
+    for key in loc:
+        if not _is_tag(key, current):
+            path.append(key)
+        current = _annotation(current, (key,))
     return tuple(path)
 
 
@@ -116,16 +113,22 @@ def _annotation(model: Any, loc: Loc) -> Any:
         if isinstance(key, int):
             current = next((a for a in get_args(_bare(current)) if a is not Ellipsis), Any)
             continue
-        models = list(_models(current))
-        tagged = [m for m in models if len(models) > 1 and key in _names(m)]
-        if tagged:
-            current = tagged[0]
-            continue
-        owners = [m for m in models if key in m.model_fields]
+        wanted = _names if _is_tag(key, current) else _fields
+        owners = [m for m in _models(current) if key in wanted(m)]
         if not owners:
-            return current
-        current = owners[0].model_fields[str(key)].annotation
+            return Any
+        current = owners[0] if wanted is _names else owners[0].model_fields[key].annotation
     return current
+
+
+def _is_tag(key: str | int, annotation: Any) -> bool:
+    """Whether pydantic's `key` only says which component of a union was meant."""
+    models = list(_models(annotation))
+    return len(models) > 1 and any(key in _names(m) for m in models)
+
+
+def _fields(model: type[BaseModel]) -> Iterable[str]:
+    return model.model_fields
 
 
 def _bare(annotation: Any) -> Any:

@@ -4,6 +4,7 @@ import yaml
 
 from ganray.recipe import space
 from ganray.recipe.experiment import Experiment
+from ganray.recipe.plain import as_written, objective_as_written
 from ganray.recipe.schedule import Budget
 
 
@@ -14,7 +15,7 @@ def overview(experiment: Experiment, seed: int = 0, store: str | None = None) ->
     """
     settings = experiment.settings
     recipe = experiment.sample(seed)
-    trials = settings.search.trials if experiment.is_search else 1
+    trials = experiment.trials if experiment.is_search else 1
     resources = settings.resources
     gpus = resources.gpus_per_worker
     per_worker = f"{resources.cpus_per_worker:g} CPU(s), " + (
@@ -30,16 +31,17 @@ def overview(experiment: Experiment, seed: int = 0, store: str | None = None) ->
         f"experiment  {experiment.name} ({experiment.source.path})",
         f"space       {_space(experiment)}",
         f"search      {trials} trial(s) by {settings.search.sampler}, "
-        f"{len(settings.search.start_from)} of them given; {stopping}",
+        f"{len(experiment.start_params())} of them given; {stopping}",
         f"metric      {experiment.metric}, of {', '.join(recipe.evaluation.protocols)}",
         f"budget      {recipe.budget.kimg:g} kimg a trial, scored every {recipe.evaluation.every_kimg:g}; "
         f"at most {trials * _largest_kimg(experiment):g} kimg in all",
         f"slots       {slots}; each {resources.workers_per_trial} worker(s) with {per_worker}",
         f"results     {store or settings.store or settings.runs + '/store'}",
         "",
-        f"an example recipe (hash {recipe.hash[:12]}):",
+        f"an example recipe (hash {recipe.hash[:12]}), without the defaults:",
     ]
-    example = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=100)
+    written = {**as_written(recipe), "objective": objective_as_written(recipe.objective)}
+    example = yaml.safe_dump(written, sort_keys=False, default_flow_style=None, width=100)
     return "\n".join(lines) + "\n" + "\n".join(f"  {line}" for line in example.splitlines())
 
 

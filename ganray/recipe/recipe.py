@@ -10,9 +10,12 @@ from pydantic import Field, field_validator, model_validator
 from ganray.recipe.base import Spec
 from ganray.recipe.combinations import refuse_nonsense
 from ganray.recipe.data import DataSpec
-from ganray.recipe.networks import Discriminator, Generator
+from ganray.recipe.discriminators import Discriminator
+from ganray.recipe.generators import Generator
+from ganray.recipe.initial import Initial
 from ganray.recipe.objective import Objective
-from ganray.recipe.schedule import Budget, Evaluation, Optimizers, Runtime
+from ganray.recipe.optimizers import Optimizers
+from ganray.recipe.schedule import Budget, Evaluation, Runtime
 from ganray.recipe.tricks import Trick
 
 NOT_HASHED = ("runtime",)
@@ -28,6 +31,7 @@ class Recipe(Spec):
     tricks: tuple[Trick, ...] = ()
     optimizers: Optimizers = Optimizers()
     budget: Budget = Budget()
+    initial: Initial | None = None
     evaluation: Evaluation = Evaluation()
     seed: int = Field(default=0, ge=0, lt=2**31)
     runtime: Runtime = Runtime()

@@ -1,26 +1,10 @@
-"""How long, how fast, how it is judged, and on what it runs."""
+"""How long, how it is judged, and on what it runs."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from ganray.recipe.base import Spec
-
-
-class Adam(Spec):
-    """Adam (arXiv 1412.6980)."""
-
-    name: Literal["adam"] = "adam"
-    lr: float = Field(default=2e-4, gt=0)
-    beta1: float = Field(default=0.5, ge=0, lt=1)
-    beta2: float = Field(default=0.999, ge=0, lt=1)
-
-
-class Optimizers(Spec):
-    """One optimizer per network."""
-
-    generator: Adam = Adam()
-    discriminator: Adam = Adam()
 
 
 class Budget(Spec):

@@ -6,6 +6,19 @@ from pydantic import Field
 
 from ganray.recipe.base import Spec
 
+Prunable = Literal[
+    "discriminator-overfits",
+    "discriminator-weak",
+    "discriminator-won",
+    "gradient-explosion",
+    "gradient-vanishing",
+    "logits-saturated",
+    "metric-stalls",
+    "mode-collapse",
+    "oscillation",
+]
+"""Diagnoses of a trial that could go on (`ganray.training.health`). Values that are not finite end any trial."""
+
 
 class Asha(Spec):
     """Asynchronous successive halving (arXiv 1810.05934) on kimg: early stopping of the weaker trials."""
@@ -22,11 +35,15 @@ class Search(Spec):
     trials: int = Field(default=20, ge=1)
     metric: str | None = None
     """The protocol that trials are compared by; left out: the first of `evaluation.protocols`."""
-    sampler: Literal["tpe", "random"] = "tpe"
+    sampler: Literal["tpe", "random", "grid", "one_at_a_time"] = "tpe"
+    """`grid`: every combination; `one_at_a_time`: the first option of every choice, and each other option alone, both
+    with every `seed` of the file. These two set the number of trials themselves."""
     seed: int = Field(default=0, ge=0)
     startup_trials: int = Field(default=10, ge=1)
     """Random trials before TPE starts to model the space."""
     scheduler: Asha | None = None
+    prune_on: tuple[Prunable, ...] = ()
+    """Diagnoses that end a trial as `pruned`, at the evaluation that finds them."""
     start_from: tuple[dict[str, Any], ...] = ()
     """Recipes to try first: plain values for everything that the space leaves open."""
 

@@ -203,7 +203,7 @@ def _group(board: Leaderboard, entries: Sequence[Entry]) -> Group:
     counted = [e for e in entries if e.status == "completed" and board.value(e) is not None]
     values = tuple(v for e in counted if (v := board.value(e)) is not None)
     mean = fmean(values) if values else None
-    half = _half_width(values)
+    half = half_width(values)
     return Group(
         trial_ids=tuple(e.trial_id for e in counted),
         seeds=tuple(e.seed for e in counted),
@@ -217,7 +217,7 @@ def _group(board: Leaderboard, entries: Sequence[Entry]) -> Group:
     )
 
 
-def _half_width(values: Sequence[float]) -> float | None:
+def half_width(values: Sequence[float]) -> float | None:
     """Half of Student's interval for the mean: t(n - 1) s / sqrt(n)."""
     if len(values) < 2:
         return None

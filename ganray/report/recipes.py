@@ -6,7 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from ganray.errors import StoreError
+from ganray.recipe.recipe import Recipe
 
 Value = str | int | float | bool | None
 Flat = dict[str, Value]
@@ -22,10 +25,18 @@ def flatten(recipe_json: str, trial_id: str) -> Flat:
     sub-models are told apart by their names: `tricks.flips` is True, `tricks.ema.decay` is 0.999.
     """
     try:
-        recipe = json.loads(recipe_json)
+        recipe = _with_defaults(json.loads(recipe_json))
         return {path: value for key, node in recipe.items() for path, value in _walk(key, node)}
     except (ValueError, AttributeError, TypeError) as error:
         raise StoreError(f"the recipe of trial {trial_id} is no valid JSON object ({error})") from error
+
+
+def _with_defaults(recipe: Any) -> Any:
+    """What this GANRay makes of a recipe: an older row lacks fields that have a default today."""
+    try:
+        return Recipe.model_validate(recipe).model_dump(mode="json")
+    except ValidationError:
+        return recipe  # of a newer GANRay, or cut short: shown as it is
 
 
 def _walk(path: str, node: Any) -> Iterable[tuple[str, Value]]:
@@ -90,11 +101,25 @@ def labels(paths: Sequence[str]) -> dict[str, str]:
             length[path] += 1
 
 
+def short(path: str) -> str:
+    """One path on its own in the words of `labels`: `D.norm`, `loss`, `replay`, `ema.decay`."""
+    for place in _NAMED_LISTS:
+        if path.startswith(f"{place}."):
+            return path.removeprefix(f"{place}.")
+    return _letters(path.removesuffix(".name").removeprefix("objective."))
+
+
 def _letters(name: str) -> str:
     return ".".join({"generator": "G", "discriminator": "D"}.get(part, part) for part in name.split("."))
 
 
-_NAMED_LISTS = ("tricks", "objective.penalties")
+_NAMED_LISTS = (
+    "tricks",
+    "objective.penalties",
+    "objective.generator_losses",
+    "objective.weight_penalties",
+    "objective.self_supervision",
+)
 
 
 def _cut(path: str, paths: Sequence[str]) -> str:

@@ -50,6 +50,11 @@ _TRIAL_COLUMNS: list[Column] = [
     ("git_commit", _TEXT, "commit of the code, where it is known"),
     ("status", _TEXT, "running, completed, pruned or failed"),
     ("diagnosis", _TEXT, "why the trial failed or was pruned"),
+    (
+        "diagnoses",
+        _TEXTS,
+        "JSON object per finding: name, kimg of the first and last sighting, evidence; null: not looked",
+    ),
     ("kimg", _REAL, "thousands of real images shown so far"),
     ("wall_s", _REAL, "wall-clock seconds"),
     ("device_s", _REAL, "seconds times the devices used"),
@@ -73,6 +78,9 @@ _EVALUATION_COLUMNS: list[Column] = [
     ("frechet", _REAL, "Frechet distance between the features of reals and fakes"),
     ("kid", _REAL, "kernel distance, unbiased; may be below zero"),
     ("kid_stderr", _REAL, "standard error of the kernel distance"),
+    ("diversity", _REAL, "mean distance between the features of two fakes, over that of two reals"),
+    ("overfit", _REAL, "ADA's r_v: what of D's advantage on training images it loses on changed ones; 0 none, 1 all"),
+    ("sure_of_reals", _REAL, "ADA's r_t: mean sign of D's logits on training images; null where they have no zero"),
     ("seconds", _REAL, "wall-clock seconds that the evaluation took"),
     ("grid_uri", _TEXT, "picture of samples from fixed latents"),
     ("checkpoint_uri", _TEXT, "the checkpoint, where it was kept"),
@@ -86,7 +94,14 @@ _CURVE_COLUMNS: list[Column] = [
     ("loss_d", _REAL, "adversarial loss of the discriminator"),
     ("loss_g", _REAL, "adversarial loss of the generator"),
     ("penalty", _REAL, "sum of the penalties"),
-    ("reconstruction", _REAL, "reconstruction loss of the self-supervised discriminator"),
+    (
+        "reconstruction",
+        _REAL,
+        "reconstruction loss of the self-supervised discriminator, or of G while it is pre-trained",
+    ),
+    ("self_supervision", _REAL, "sum of D's further tasks"),
+    ("classification", _REAL, "auxiliary classifier's loss in D's step"),
+    ("auxiliary_g", _REAL, "sum of what G minimises besides the adversarial loss"),
     ("logits_real", _REAL, "mean logit of the reals"),
     ("logits_fake", _REAL, "mean logit of the fakes"),
     ("grad_norm_d", _REAL, "gradient norm of the discriminator"),
@@ -175,6 +190,7 @@ class TrialRow(Row):
     git_commit: str | None = None
     status: Status
     diagnosis: str | None = None
+    diagnoses: tuple[str, ...] | list[str] | None = None
     kimg: float = 0.0
     wall_s: float = 0.0
     device_s: float = 0.0
@@ -201,6 +217,9 @@ class EvaluationRow(Row):
     frechet: float | None = None
     kid: float | None = None
     kid_stderr: float | None = None
+    diversity: float | None = None
+    overfit: float | None = None
+    sure_of_reals: float | None = None
     seconds: float | None = None
     grid_uri: str | None = None
     checkpoint_uri: str | None = None
@@ -218,6 +237,9 @@ class CurveRow(Row):
     loss_g: float | None = None
     penalty: float | None = None
     reconstruction: float | None = None
+    self_supervision: float | None = None
+    classification: float | None = None
+    auxiliary_g: float | None = None
     logits_real: float | None = None
     logits_fake: float | None = None
     grad_norm_d: float | None = None

@@ -23,11 +23,17 @@ def save_checkpoint(state: TrainState, path: Path) -> None:
 
     Raises WeightsError, on every worker, where the disk is full or not writable.
     """
-    rngs = state.world.gather(_rng_state(state.world.device))
-    state.world.on_main(lambda: write_atomically(_content(state, rngs), path))
+    workers = state.world.gather(_of_worker(state))
+    state.world.on_main(lambda: write_atomically(_content(state, workers), path))
 
 
-def _content(state: TrainState, rngs: list[dict[str, Any]]) -> dict[str, Any]:
+def _of_worker(state: TrainState) -> dict[str, Any]:
+    """What differs from worker to worker: random numbers, old fakes."""
+    extras = {name: value.cpu() for name, value in state.extras.state_dict().items()}
+    return {"rng": _rng_state(state.world.device), "extras": extras}
+
+
+def _content(state: TrainState, workers: list[dict[str, Any]]) -> dict[str, Any]:
     state.tick()
     return {
         "format": FORMAT,
@@ -44,7 +50,9 @@ def _content(state: TrainState, rngs: list[dict[str, Any]]) -> dict[str, Any]:
         "wall_s": state.wall_s,
         "started_at_s": state.started_at_s,
         "last_metrics": state.last_metrics,
-        "rngs": rngs,
+        "classes": list(state.classes),
+        "rngs": [worker["rng"] for worker in workers],
+        "extras": [worker["extras"] for worker in workers],
     }
 
 
@@ -69,6 +77,8 @@ def restore_checkpoint(state: TrainState, path: Path) -> None:
     # With another number of workers there is no exact continuation: the RNGs stay as freshly seeded.
     if len(saved["rngs"]) == state.world.size:
         _restore_rng(saved["rngs"][state.world.rank], state.world.device)
+    extras = saved.get("extras", [{}])  # checkpoints of version 0.1 have none, nor had their recipes
+    state.extras.load_state_dict(extras[state.world.rank % len(extras)])
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -102,19 +112,21 @@ class SavedGenerator:
     recipe: Recipe
     generator: nn.Module
     kimg: float
+    classes: tuple[str, ...] = ()
 
 
 def load_generator(path: Path, device: torch.device) -> SavedGenerator:
     """The sampling generator of a checkpoint (the EMA where there is one), in evaluation mode."""
     saved = read_checkpoint(path)
     recipe = _recipe(saved, path)
-    generator = build_generator(recipe.generator, recipe.data.resolution)
+    classes = tuple(saved.get("classes", ()))
+    generator = build_generator(recipe.generator, recipe.data.resolution, len(classes))
     weights = saved["generator"]
     if saved["ema"] is not None:
         prefix = "module."
         weights = {k.removeprefix(prefix): v for k, v in saved["ema"].items() if k.startswith(prefix)}
     generator.load_state_dict(weights)
-    return SavedGenerator(recipe, generator.to(device).eval(), saved["images_shown"] / 1000)
+    return SavedGenerator(recipe, generator.to(device).eval(), saved["images_shown"] / 1000, classes)
 
 
 def write_atomically(content: dict[str, Any], path: Path) -> None:

@@ -146,15 +146,29 @@ def _average(tensors: list[Tensor], world: World) -> None:
         tensor.copy_(mean.reshape(tensor.shape))
 
 
-def global_mean(x: Tensor) -> Tensor:
+def global_mean(x: Tensor, dim: int | None = None) -> Tensor:
     """The mean over all workers' elements, differentiable: for losses that compare with a batch's mean."""
-    mean = x.mean()
+    mean = x.mean() if dim is None else x.mean(dim)
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return mean
     from torch.distributed.nn.functional import all_reduce
 
     total: Tensor = all_reduce(mean)
     return total / dist.get_world_size()
+
+
+def global_batch(x: Tensor) -> Tensor:
+    """Every worker's rows, [W * N, ...] of my [N, ...], differentiable: for losses that compare samples."""
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return x
+    from torch.distributed.nn.functional import all_reduce
+
+    # Each worker adds its rows to zeros: torch's differentiable all_gather is on its way out.
+    n, rank = len(x), dist.get_rank()
+    rows = x.new_zeros(n * dist.get_world_size(), *x.shape[1:])
+    rows = rows.index_copy(0, torch.arange(rank * n, (rank + 1) * n, device=x.device), x)
+    total: Tensor = all_reduce(rows)
+    return total
 
 
 @contextmanager

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ganray.models.latents import shape_latents
+from ganray.recipe.generators import Latent
+
 LATENT_STREAM, ORDER_STREAM, QUARTER_STREAM = 1, 2, 3
 
 
@@ -46,9 +49,10 @@ def permutation(n_images: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(n_images, generator=stream(seed, ORDER_STREAM, epoch))
 
 
-def latents(seed: int, step: int, batch_size: int, latent_dim: int) -> Tensor:
-    """The global batch of latents of one step: N(0, 1), float32 [batch_size, latent_dim] on the CPU."""
-    return torch.randn(batch_size, latent_dim, generator=stream(seed, LATENT_STREAM, step))
+def latents(seed: int, step: int, batch_size: int, latent_dim: int, kind: Latent = "normal") -> Tensor:
+    """The global batch of latents of one step: float32 [batch_size, latent_dim] on the CPU."""
+    z = torch.randn(batch_size, latent_dim, generator=stream(seed, LATENT_STREAM, step))
+    return shape_latents(z, kind)
 
 
 def quarter(seed: int, step: int) -> int:

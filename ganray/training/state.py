@@ -2,16 +2,18 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ganray.models.registry import build_discriminator, build_generator
+from ganray.objectives.reconstruction import Features
 from ganray.recipe.recipe import Recipe
-from ganray.recipe.schedule import Adam
 from ganray.training.distributed import World, broadcast_module
+from ganray.training.extras import Extras
+from ganray.training.freeze import freeze_stages
+from ganray.training.optimizers import build_optimizer
 from ganray.training.sampling import ImageSampler
 from ganray.tricks.ema import make_ema
 
@@ -25,9 +27,17 @@ class TrainState:
     generator: nn.Module
     discriminator: nn.Module
     ema: AveragedModel | None
+    extras: Extras
+    """Whatever else has state: penalties' averages, auxiliary heads, ADA's probability, old fakes, latents."""
+    parameters_g: list[nn.Parameter]
+    parameters_d: list[nn.Parameter]
+    """What D's optimizer trains: D without its frozen layers, and the heads of its auxiliary tasks."""
     optimizer_g: torch.optim.Optimizer
     optimizer_d: torch.optim.Optimizer
     sampler: ImageSampler
+    labels: Tensor | None = None
+    """int64 [n_images], the class of each training image, where the recipe uses labels."""
+    classes: tuple[str, ...] = ()
     step: int = 0
     images_shown: int = 0
     wall_s: float = 0.0
@@ -51,6 +61,11 @@ class TrainState:
         return round(self.recipe.budget.kimg * 1000)
 
     @property
+    def progress(self) -> float:
+        """Share of the budget that is spent, 0 to 1."""
+        return min(1.0, self.images_shown / self.budget_images)
+
+    @property
     def is_done(self) -> bool:
         return self.images_shown >= self.budget_images
 
@@ -60,26 +75,48 @@ class TrainState:
         return self.ema.module if self.ema is not None else self.generator
 
 
-def build_state(recipe: Recipe, n_images: int, world: World) -> TrainState:
-    """Fresh networks and optimizers, the same on every worker; seeds every global RNG of this process."""
+def build_state(
+    recipe: Recipe,
+    n_images: int,
+    world: World,
+    *,
+    labels: Tensor | None = None,
+    classes: tuple[str, ...] = (),
+    features: Features | None = None,
+) -> TrainState:
+    """Fresh networks and optimizers, the same on every worker; seeds every global RNG of this process.
+
+    `features`: the embedded extractor's feature maps, for perceptual losses.
+    """
     seed_everything(recipe.seed)
     resolution = recipe.data.resolution
-    generator = build_generator(recipe.generator, resolution)
-    discriminator = build_discriminator(recipe.discriminator, resolution)
+    generator = build_generator(recipe.generator, resolution, len(classes))
+    discriminator = build_discriminator(recipe.discriminator, resolution, len(classes), recipe.objective.conditioning)
+    if freeze := recipe.trick("freeze_d"):
+        freeze_stages(discriminator, freeze.layers)
+    extras = Extras(recipe, generator, discriminator, n_images, world, features)
     layout = torch.channels_last if recipe.runtime.channels_last else torch.contiguous_format
     for network in (generator, discriminator):
         network.to(device=world.device, memory_format=layout)  # type: ignore[call-overload]
         broadcast_module(network, world)
+    broadcast_module(extras.to(world.device), world)
     ema = recipe.trick("ema")
+    parameters_g = list(generator.parameters())
+    parameters_d = [p for p in (*discriminator.parameters(), *extras.parameters()) if p.requires_grad]
     state = TrainState(
         recipe=recipe,
         world=world,
         generator=generator,
         discriminator=discriminator,
-        ema=make_ema(generator, ema.decay) if ema else None,
-        optimizer_g=_adam(generator, recipe.optimizers.generator),
-        optimizer_d=_adam(discriminator, recipe.optimizers.discriminator),
+        ema=make_ema(generator, ema.decay, ema.warmup) if ema else None,
+        extras=extras,
+        parameters_g=parameters_g,
+        parameters_d=parameters_d,
+        optimizer_g=build_optimizer(parameters_g, recipe.optimizers.generator),
+        optimizer_d=build_optimizer(parameters_d, recipe.optimizers.discriminator),
         sampler=ImageSampler(n_images, recipe.budget.batch_size, recipe.seed),
+        labels=labels,
+        classes=classes,
     )
     # From here on the workers' global RNGs differ: they augment different images.
     seed_everything(recipe.seed + 1_000_003 * (world.rank + 1))
@@ -94,8 +131,3 @@ def seed_everything(seed: int) -> None:
 def count_parameters(network: nn.Module) -> int:
     """Number of trainable scalars."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
-def _adam(network: nn.Module, spec: Adam) -> torch.optim.Adam:
-    kwargs: dict[str, Any] = {"lr": spec.lr, "betas": (spec.beta1, spec.beta2)}
-    return torch.optim.Adam(network.parameters(), **kwargs)

@@ -30,7 +30,9 @@ def assess(state: TrainState, scorers: list[Scorer]) -> list[Score]:
     largest = max(scorer.protocol.n_fake for scorer in scorers)
     mine = chunks(largest)[world.rank :: world.size]
     features: list[dict[int, np.ndarray]] = [{} for _ in scorers]
-    drawn = draw_images(state.sampling_generator, state.recipe.generator.latent_dim, mine, SAMPLE_SEED, world.device)
+    drawn = draw_images(
+        state.sampling_generator, state.recipe.generator, mine, SAMPLE_SEED, world.device, n_classes=len(state.classes)
+    )
     for fakes, (index, _) in zip(drawn, mine):  # in this order `drawn` is exhausted, which ends evaluation mode
         for scorer, found in zip(scorers, features):
             wanted = scorer.protocol.n_fake - index * CHUNK

@@ -5,7 +5,7 @@ from typing import Any
 
 from ganray.models.import_fastgan import import_fastgan
 from ganray.recipe.data import DataSpec
-from ganray.recipe.networks import FastGANDiscriminator
+from ganray.recipe.discriminators import FastGANDiscriminator
 from ganray.recipe.recipe import Recipe
 from ganray.training.checkpoint import FORMAT, VERSION, write_atomically
 

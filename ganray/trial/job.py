@@ -7,6 +7,7 @@ from typing import Literal
 
 from ganray.errors import RecipeError
 from ganray.recipe.recipe import Recipe
+from ganray.training.health import Diagnosis
 
 CHECKPOINT = "checkpoint.pt"
 """Name of the newest checkpoint in a trial's folder."""
@@ -26,6 +27,8 @@ class TrialJob:
     runs: Path
     store: str
     fid_weights: Path | None = None
+    prune_on: tuple[str, ...] = ()
+    """Diagnoses that end the trial as `pruned`, at the evaluation that finds them."""
 
     @property
     def trial_id(self) -> str:
@@ -59,7 +62,14 @@ class Report:
     reading: dict[str, float] = field(default_factory=dict)
     """Losses, gradient norms, images per second since the last one."""
     wall_s: float = 0.0
-    done: bool = False
+    status: Status = "running"
+    """`pruned` and `completed` are the last report of a trial."""
+    findings: tuple[Diagnosis, ...] = ()
+    """What is or was wrong so far."""
+
+    @property
+    def done(self) -> bool:
+        return self.status != "running"
 
 
 Tell = Callable[[Report], bool]

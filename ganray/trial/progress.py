@@ -39,7 +39,9 @@ class ProgressBar:
 
     def watch(self, state: TrainState, reading: dict[str, float]) -> None:
         """A reading of the training."""
-        text = f"{reading['images_per_s']:.1f} img/s  D {reading['loss_d']:.3f}  G {reading['loss_g']:.3f}"
+        losses = {"D": reading.get("loss_d"), "G": reading.get("loss_g")}  # pre-training has neither
+        shown = [f"{name} {loss:.3f}" for name, loss in losses.items() if loss is not None]
+        text = "  ".join([f"{reading['images_per_s']:.1f} img/s", *shown])
         self._bar.update(self._task, completed=state.kimg, kimg=state.kimg, text=f"{text}  {self._metrics}")
 
     def tell(self, report: Report) -> bool:

@@ -1,63 +1,82 @@
 """Turns a trial's state into rows of the store."""
 
+import dataclasses
 import io
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from ganray.data.grid import image_grid
 from ganray.data.images import ImageSet
 from ganray.evaluation.sampling import sample_images
 from ganray.evaluation.score import Score
-from ganray.store.schema import CurveRow, EvaluationRow, TrialRow
+from ganray.recipe.recipe import Recipe
+from ganray.store.schema import CurveRow, EvaluationRow, TrialRow, now
 from ganray.store.store import Store
+from ganray.training.health import Diagnosis, History, follow
 from ganray.training.state import TrainState, count_parameters
 from ganray.trial.environment import device_name, git_commit, memory_bytes, versions
 from ganray.trial.job import CHECKPOINT, Status, TrialJob
+from ganray.trial.overfit import Overfit
+from ganray.trial.stored import stored
 
 GRID_SEED = 0
-CURVES = ("loss_d", "loss_g", "penalty", "reconstruction", "logits_real", "logits_fake",
-          "grad_norm_d", "grad_norm_g", "images_per_s")  # fmt: skip
+CURVES = ("loss_d", "loss_g", "penalty", "reconstruction", "self_supervision", "classification", "auxiliary_g",
+          "logits_real", "logits_fake", "grad_norm_d", "grad_norm_g", "images_per_s")  # fmt: skip
 
 
 class Recorder:
-    """Writes one trial's rows. Used by the main worker alone."""
+    """Writes one trial's rows, and keeps what they say of its health. Used by the main worker alone."""
 
     def __init__(self, job: TrialJob, state: TrainState, images: ImageSet) -> None:
         self.job, self.state, self.images = job, state, images
         self.store = Store(job.store)
         self.checkpoint_uri = str(job.folder / CHECKPOINT)
         self.created_at = datetime.fromtimestamp(state.started_at_s, UTC)
+        self.findings: tuple[Diagnosis, ...] = ()
+        self._readings: list[Mapping[str, Any]] = []
+        self._evaluations: list[Mapping[str, Any]] = []
         self._curves: list[CurveRow] = []
+
+    def remember(self) -> None:
+        """What the store knows of this trial up to its checkpoint: a resumed trial has a past."""
+        if self.state.step == 0:
+            return
+        experiment, trial_id, kimg = self.job.experiment, self.job.trial_id, self.state.kimg
+        for kept, table in (
+            (self._readings, self.store.curves(experiment)),
+            (self._evaluations, self.store.evaluations(experiment)),
+        ):
+            kept += [row for row in table.to_pylist() if row["trial_id"] == trial_id and row["kimg"] <= kimg]
+        self.findings = follow(self.history)
+
+    @property
+    def history(self) -> History:
+        """The trial's course so far."""
+        return History.of(self.job.recipe, self._readings, self._evaluations)
+
+    def doomed_by(self) -> Diagnosis | None:
+        """The finding of this very moment that the experiment's file ends trials for."""
+        wanted = (f for f in self.findings if f.name in self.job.prune_on and f.kimg == self.state.kimg)
+        return next(wanted, None)
 
     def trial(self, status: Status, diagnosis: str | None = None) -> None:
         """Append the trial's row as it is now."""
-        recipe, state = self.job.recipe, self.state
+        state = self.state
         state.tick()
-        augment = recipe.trick("diffaugment")
         self.store.put_trial(
             TrialRow(
-                trial_id=self.job.trial_id,
-                experiment=self.job.experiment,
-                recipe_json=recipe.model_dump_json(),
-                recipe_hash=recipe.hash,
+                **_of_recipe(self.job),
                 dataset=self.images.name,
                 dataset_fingerprint=self.images.fingerprint,
                 n_images=len(self.images.images),
-                resolution=recipe.data.resolution,
-                generator=recipe.generator.name,
-                discriminator=recipe.discriminator.name,
-                loss=recipe.objective.loss.name,
-                penalties=tuple(p.name for p in recipe.objective.penalties),
-                augment=",".join(augment.policy) if augment else None,
-                tricks=tuple(t.name for t in recipe.tricks),
-                seed=recipe.seed,
-                budget_kimg=recipe.budget.kimg,
-                batch_size=recipe.budget.batch_size,
                 world_size=state.world.size,
                 device=device_name(state.world.device),
                 versions=versions(),
                 git_commit=git_commit(),
                 status=status,
                 diagnosis=diagnosis,
+                diagnoses=tuple(finding.to_json() for finding in self.findings),
                 kimg=state.kimg,
                 wall_s=state.wall_s,
                 device_s=state.wall_s * state.world.size,
@@ -69,14 +88,21 @@ class Recorder:
             )
         )
 
+    def failed(self, diagnosis: str, fatal: Diagnosis | None) -> None:
+        """Append the trial's row with why it ended, and the points of the curves that were not written yet."""
+        past = follow(self.history, now=True)
+        self.findings = (*past, fatal) if fatal else past
+        self.trial("failed", diagnosis)
+        self.flush_curves()
+
     def status(self) -> Status | None:
         """What the store says of this trial; None where it has no row."""
-        rows = self.store.trials(self.job.experiment).select(["trial_id", "status"]).to_pylist()
-        found: list[Status] = [row["status"] for row in rows if row["trial_id"] == self.job.trial_id]
-        return found[0] if found else None
+        row = stored(self.store, self.job.experiment, self.job.trial_id)
+        return row.status if row else None
 
     def curve(self, reading: dict[str, float]) -> None:
         """Keep a point of the training curves; written with the next evaluation."""
+        self._readings.append({"kimg": self.state.kimg, **reading})
         self._curves.append(
             CurveRow(
                 trial_id=self.job.trial_id,
@@ -92,41 +118,84 @@ class Recorder:
             self.store.put_curves(self._curves)
             self._curves = []
 
-    def evaluation(self, scores: list[Score]) -> None:
-        """Append one row per protocol, with the sample grid that belongs to it."""
+    def evaluation(self, scores: list[Score], overfit: Overfit) -> None:
+        """Append one row per protocol, with the sample grid that belongs to it, and look for what is wrong."""
         grid_uri = self._grid()
         for score in scores:
-            self.store.put_evaluation(
-                EvaluationRow(
-                    trial_id=self.job.trial_id,
-                    experiment=self.job.experiment,
-                    kimg=self.state.kimg,
-                    protocol=score.protocol,
-                    extractor=score.extractor,
-                    extractor_checksum=score.extractor_checksum,
-                    n_fake=score.n_fake,
-                    n_real=score.n_real,
-                    frechet=score.frechet,
-                    kid=score.kid,
-                    kid_stderr=score.kid_stderr,
-                    seconds=score.seconds,
-                    grid_uri=grid_uri,
-                    checkpoint_uri=self.checkpoint_uri,
-                )
+            row = EvaluationRow(
+                trial_id=self.job.trial_id,
+                experiment=self.job.experiment,
+                kimg=self.state.kimg,
+                protocol=score.protocol,
+                extractor=score.extractor,
+                extractor_checksum=score.extractor_checksum,
+                n_fake=score.n_fake,
+                n_real=score.n_real,
+                frechet=score.frechet,
+                kid=score.kid,
+                kid_stderr=score.kid_stderr,
+                diversity=score.diversity,
+                overfit=overfit.lost,
+                sure_of_reals=overfit.sure,
+                seconds=score.seconds,
+                grid_uri=grid_uri,
+                checkpoint_uri=self.checkpoint_uri,
             )
+            self.store.put_evaluation(row)
+            self._evaluations.append(row.to_dict())
+        self.findings = follow(self.history)
 
     def _grid(self) -> str:
         """Samples of the same latents at each evaluation, side by side."""
         recipe, device = self.job.recipe, self.state.world.device
         columns = grid_columns(recipe.data.resolution)
-        generator = self.state.sampling_generator
-        samples = sample_images(generator, recipe.generator.latent_dim, columns**2, GRID_SEED, device)
+        generator, n_classes = self.state.sampling_generator, len(self.state.classes)
+        samples = sample_images(generator, recipe.generator, columns**2, GRID_SEED, device, n_classes=n_classes)
         png = io.BytesIO()
         image_grid(samples.cpu(), columns).save(png, "PNG")
         name = f"grid-{self.state.images_shown:09d}.png"
         return self.store.put_artifact(self.job.experiment, self.job.trial_id, name, png.getvalue())
 
 
+def record_early_failure(job: TrialJob, diagnosis: str) -> None:
+    """A `failed` row of a trial that ended before its networks were there.
+
+    What an earlier run of the same trial achieved stays in its row; a trial that had ended well stays as it was.
+    """
+    store = Store(job.store)
+    known = stored(store, job.experiment, job.trial_id)
+    if known is None:
+        dataset: dict[str, Any] = {"dataset": job.recipe.data.source, "dataset_fingerprint": "", "n_images": 0}
+        known = TrialRow(
+            **_of_recipe(job), **dataset, status="failed", versions=versions(),
+            git_commit=git_commit(),
+        )  # fmt: skip
+    if known.status in ("running", "failed"):
+        store.put_trial(dataclasses.replace(known, status="failed", diagnosis=diagnosis, updated_at=now()))
+
+
 def grid_columns(resolution: int) -> int:
     """Columns (and rows) of a sample grid that stays near a thousand pixels wide."""
     return max(2, min(8, 1024 // resolution))
+
+
+def _of_recipe(job: TrialJob) -> dict[str, Any]:
+    """The columns that the recipe alone determines."""
+    recipe: Recipe = job.recipe
+    augment = recipe.trick("diffaugment")
+    return {
+        "trial_id": job.trial_id,
+        "experiment": job.experiment,
+        "recipe_json": recipe.model_dump_json(),
+        "recipe_hash": recipe.hash,
+        "resolution": recipe.data.resolution,
+        "generator": recipe.generator.name,
+        "discriminator": recipe.discriminator.name,
+        "loss": recipe.objective.loss.name,
+        "penalties": tuple(p.name for p in recipe.objective.penalties),
+        "augment": ",".join(augment.policy) if augment else None,
+        "tricks": tuple(t.name for t in recipe.tricks),
+        "seed": recipe.seed,
+        "budget_kimg": recipe.budget.kimg,
+        "batch_size": recipe.budget.batch_size,
+    }

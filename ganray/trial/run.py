@@ -12,16 +12,19 @@ from filelock import FileLock, Timeout
 from ganray.data.images import ImageSet, load_images
 from ganray.errors import GanrayError, RecipeError, TrainingError
 from ganray.models.feature_networks import load_lite0
-from ganray.objectives.reconstruction import Distance, build_distance
+from ganray.objectives.reconstruction import build_distance
 from ganray.recipe.recipe import Recipe
 from ganray.training.checkpoint import remove_leftovers, restore_checkpoint, save_checkpoint
 from ganray.training.distributed import World
+from ganray.training.game import Perception, build_game, needs_features
+from ganray.training.health import Unhealthy
+from ganray.training.initial import start_from
 from ganray.training.loop import Ending, Every, prepare_device, train
 from ganray.training.state import TrainState, build_state
-from ganray.training.step import build_game
 from ganray.trial.assess import assess, load_scorers
 from ganray.trial.job import CHECKPOINT, LOCK, Outcome, Report, Status, Tell, TrialJob, check_batch
-from ganray.trial.record import Recorder
+from ganray.trial.overfit import measure_overfitting
+from ganray.trial.record import Recorder, record_early_failure
 
 LOGS_PER_EVALUATION = 10
 CLAIM_S = 5.0
@@ -63,6 +66,8 @@ class _Trial:
         self.recipe = job.recipe
         self.checkpoint = job.folder / CHECKPOINT
         self.recorder: Recorder | None = None
+        self.doom: str | None = None
+        """The diagnosis that the trial was pruned for."""
 
     def run(self) -> Outcome:
         world = self.world
@@ -70,25 +75,36 @@ class _Trial:
         # The main worker decodes, the others read its cache.
         images = world.in_turn(lambda: load_images(self.recipe.data))
         self.scorers = load_scorers(self.recipe.evaluation.protocols, images, world, self.job.fid_weights)
-        self.state = state = build_state(self.recipe, len(images.images), world)
+        perception = world.in_turn(lambda: load_perception(self.recipe, world.device))
+        self.state = state = build_state(
+            self.recipe,
+            len(images.images),
+            world,
+            labels=images.labels,
+            classes=images.classes,
+            features=perception.features,
+        )
         world.on_main(lambda: remove_leftovers(self.checkpoint))
         if world.on_main(self.checkpoint.exists):
             world.in_turn(lambda: restore_checkpoint(state, self.checkpoint))
+        elif initial := self.recipe.initial:
+            start_from(state, initial)
         if world.is_main:
             self.recorder = Recorder(self.job, state, images)
+        self._write(lambda recorder: recorder.remember())
         if state.is_done:
             return self._done_before()
         self._record("running")
-        game = build_game(state, world.in_turn(lambda: load_distance(self.recipe, world.device)))
+        game = build_game(state, perception)
         every_kimg = self.recipe.evaluation.every_kimg
         actions = [Every(every_kimg / LOGS_PER_EVALUATION, self._log), Every(every_kimg, self._evaluate)]
-        pixels = on_device(images, self.world.device)
-        return self._outcome(train(state, game, pixels, actions, self.pause))
+        self.pixels = on_device(images, self.world.device)
+        return self._outcome(train(state, game, self.pixels, actions, self.pause))
 
     def _done_before(self) -> Outcome:
         """The same recipe again, or a worker that died between its last checkpoint and its report."""
         self._write(lambda recorder: None if recorder.status() == "completed" else recorder.trial("completed"))
-        self._report({})
+        self._report({}, "completed")
         return self._outcome(Ending.COMPLETED)
 
     def _log(self, state: TrainState, reading: dict[str, float]) -> bool:
@@ -103,19 +119,26 @@ class _Trial:
         # the evaluation from the older checkpoint and overwrites its rows with the same keys.
         scores = assess(state, self.scorers)
         state.last_metrics = {score.protocol: score.frechet for score in scores}
-        self._write(lambda recorder: recorder.evaluation(scores))
+        self._write(lambda recorder: recorder.evaluation(scores, measure_overfitting(state, self.pixels)))
         self._write(lambda recorder: recorder.flush_curves())
         save_checkpoint(state, self.checkpoint)
-        self._record("completed" if state.is_done else "running")
-        return self._report(reading)
+        self.doom = None if state.is_done else self._doom()
+        status: Status = "completed" if state.is_done else "pruned" if self.doom else "running"
+        self._record(status, self.doom)
+        return self._report(reading, status) and self.doom is None
 
-    def _report(self, reading: dict[str, float]) -> bool:
+    def _doom(self) -> str | None:
+        """What the experiment ends trials for, where it was found. Collective: all workers know it."""
+        found = self.recorder.doomed_by() if self.recorder else None
+        doom: str | None = self.world.broadcast(None if found is None else str(found))
+        return doom
+
+    def _report(self, reading: dict[str, float], status: Status) -> bool:
         go_on = True
-        if self.world.is_main:
-            state = self.state
-            go_on = self.tell(
-                Report(self.job.trial_id, state.kimg, dict(state.last_metrics), reading, state.wall_s, state.is_done)
-            )
+        if self.recorder:
+            state, findings = self.state, self.recorder.findings
+            metrics = dict(state.last_metrics)
+            go_on = self.tell(Report(self.job.trial_id, state.kimg, metrics, reading, state.wall_s, status, findings))
         return bool(self.world.broadcast(go_on))
 
     def _outcome(self, ending: Ending) -> Outcome:
@@ -127,8 +150,9 @@ class _Trial:
             self._record("running")
         # STOPPED: whoever said stop knows whether it was pruning or the end of the sweep, and records it.
         state.tick()
-        status: Status = "completed" if ending is Ending.COMPLETED or state.is_done else "running"
-        return Outcome(self.job.trial_id, status, state.kimg, dict(state.last_metrics), None, state.wall_s)
+        completed = ending is Ending.COMPLETED or state.is_done
+        status: Status = "completed" if completed else "pruned" if self.doom else "running"
+        return Outcome(self.job.trial_id, status, state.kimg, dict(state.last_metrics), self.doom, state.wall_s)
 
     def failed(self, error: Exception) -> Outcome:
         """Record what went wrong and say so."""
@@ -139,15 +163,16 @@ class _Trial:
                 (self.job.folder / "error.txt").write_text(traceback.format_exc())
             with contextlib.suppress(GanrayError, OSError):
                 if self.recorder:
-                    self.recorder.trial("failed", diagnosis)
-                    self.recorder.flush_curves()
+                    self.recorder.failed(diagnosis, error.diagnosis if isinstance(error, Unhealthy) else None)
+                else:
+                    record_early_failure(self.job, diagnosis)
         if self.recorder is None:
             return Outcome(self.job.trial_id, "failed", diagnosis=diagnosis)
         state = self.state
         return Outcome(self.job.trial_id, "failed", state.kimg, dict(state.last_metrics), diagnosis, state.wall_s)
 
-    def _record(self, status: Status) -> None:
-        self._write(lambda recorder: recorder.trial(status))
+    def _record(self, status: Status, diagnosis: str | None = None) -> None:
+        self._write(lambda recorder: recorder.trial(status, diagnosis))
 
     def _write(self, rows: Callable[[Recorder], object]) -> None:
         """Have the main worker write rows. Collective: where it cannot, the trial ends on every worker."""
@@ -193,13 +218,12 @@ def on_device(images: ImageSet, device: torch.device) -> torch.Tensor:
     return images.images.to(device) if images.images.numel() < free_bytes // 4 else images.images
 
 
-def load_distance(recipe: Recipe, device: torch.device) -> Distance | None:
-    """How reconstructions are compared; None where the discriminator has no decoders."""
+def load_perception(recipe: Recipe, device: torch.device) -> Perception:
+    """The networks that the recipe's losses look through. Raises WeightsError where one cannot be had."""
+    features = load_lite0(device).maps if needs_features(recipe) else None
     decode = getattr(recipe.discriminator, "decode", None)
-    if decode is None:
-        return None
-    features = load_lite0(device).maps if decode.distance == "perceptual" else None
-    return build_distance(decode.distance, features=features, device=device)
+    distance = build_distance(decode.distance, features=features, device=device) if decode else None
+    return Perception(distance, features)
 
 
 def start_afresh(job: TrialJob) -> None:

@@ -1,32 +1,77 @@
 """Pictures from a checkpoint."""
 
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from ganray.data.grid import image_grid
-from ganray.evaluation.sampling import chunks, draw_images, sample_images
+from ganray.errors import GanrayError
+from ganray.evaluation.sampling import chunks, draw_images, interpolate_images
 from ganray.training.checkpoint import load_generator
 from ganray.training.distributed import pick_device
 
+MOST_LISTED = 10  # classes that an error names
 
-def write_samples(
-    checkpoint: Path, grid: tuple[int, int], seed: int, device: str, output: Path, folder: Path | None
-) -> str:
-    """Write one grid PNG, or each image to a file in `folder`; return a sentence that says so."""
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which images to draw."""
+
+    columns: int
+    rows: int
+    seed: int = 0
+    truncation: float | None = None
+    """Largest coordinate of the latents."""
+    interpolate: bool = False
+    """Each row leads from one latent to the next."""
+    label: str | None = None
+    """A class by its name or index; None: every class in turn."""
+
+
+def write_samples(checkpoint: Path, wanted: Wanted, device: str, output: Path, folder: Path | None) -> str:
+    """Write one grid PNG, or each image to a file in `folder`; return a sentence that says so.
+
+    Raises GanrayError where the generator has no such class, or latents that cannot be truncated.
+    """
     chosen = pick_device(device)
     saved = load_generator(checkpoint, chosen)
-    columns, rows = grid
-    latent_dim = saved.recipe.generator.latent_dim
+    spec, side = saved.recipe.generator, saved.recipe.data.resolution
+    index = None if wanted.label is None else class_index(wanted.label, saved.classes, checkpoint)
+    n_classes, count = len(saved.classes), wanted.columns * wanted.rows
+    batches = (
+        interpolate_images(
+            saved.generator, spec, wanted.rows, wanted.columns, wanted.seed, chosen,
+            n_classes=n_classes, label=index, truncation=wanted.truncation,
+        )
+        if wanted.interpolate
+        else draw_images(
+            saved.generator, spec, chunks(count), wanted.seed, chosen,
+            n_classes=n_classes, label=index, truncation=wanted.truncation,
+        )
+    )  # fmt: skip
     if folder is None:
-        images = sample_images(saved.generator, latent_dim, columns * rows, seed, chosen)
         output.parent.mkdir(parents=True, exist_ok=True)
-        image_grid(images.cpu(), columns).save(output)
-        return f"wrote {output}: {columns}x{rows} images of {saved.recipe.data.resolution} px at {saved.kimg:g} kimg"
+        image_grid(torch.cat(list(batches)).cpu(), wanted.columns).save(output)
+        return f"wrote {output}: {wanted.columns}x{wanted.rows} images of {side} px at {saved.kimg:g} kimg"
     folder.mkdir(parents=True, exist_ok=True)
-    number = 0
-    for batch in draw_images(saved.generator, latent_dim, chunks(columns * rows), seed, chosen):
-        for image in batch.permute(0, 2, 3, 1).cpu().numpy():
-            Image.fromarray(image).save(folder / f"{number:06d}.png")
-            number += 1
-    return f"wrote {number} images of {saved.recipe.data.resolution} px to {folder}"
+    for number, image in enumerate(image for batch in batches for image in batch.permute(0, 2, 3, 1).cpu().numpy()):
+        Image.fromarray(image).save(folder / f"{number:06d}.png")
+    return f"wrote {count} images of {side} px to {folder}"
+
+
+def class_index(label: str, classes: Sequence[str], checkpoint: Path) -> int:
+    """The index of a class given by its name or else by its index. Raises GanrayError with what there is."""
+    if not classes:
+        raise GanrayError(f"{checkpoint} was trained without classes (data.labels: none); leave --class out")
+    if label in classes:
+        return classes.index(label)
+    if label.isdecimal() and int(label) < len(classes):
+        return int(label)
+    near = difflib.get_close_matches(label, classes, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"give a name or an index from 0 to {len(classes) - 1}"
+    listed = ", ".join(classes[:MOST_LISTED]) + (", ..." if len(classes) > MOST_LISTED else "")
+    raise GanrayError(f"{checkpoint} has no class {label!r}, but {len(classes)}: {listed}; {hint}")

@@ -5,6 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
+from ganray.models.registry import build_generator
+from ganray.recipe.recipe import Recipe
+from ganray.training.checkpoint import FORMAT, VERSION
+
 
 @pytest.fixture
 def authors(shared_data, tmp_path):
@@ -89,3 +93,119 @@ def test_an_output_that_cannot_be_written(ganray, authors, tmp_path):
     assert code == 2
     assert "file" in err
     assert len(err.splitlines()) == 1
+
+
+def checkpoint(path, classes=(), **generator):
+    """A small ResNet at 32 px with fresh weights, as training would save it."""
+    labelled = {"labels": "folders"} if classes else {}
+    recipe = Recipe.model_validate({
+        "data": {"source": "anywhere", "resolution": 32, **labelled},
+        "generator": {"name": "resnet", "width": 4, "latent_dim": 8, **generator},
+        "discriminator": {"name": "resnet", "width": 4},
+        "objective": {"conditioning": {"name": "projection"}} if classes else {},
+    })  # fmt: skip
+    torch.manual_seed(0)
+    network = build_generator(recipe.generator, 32, len(classes))
+    content = {"format": FORMAT, "version": VERSION, "recipe": recipe.model_dump(mode="json"), "images_shown": 2500}
+    content |= {"generator": network.state_dict(), "ema": None, "classes": list(classes)}
+    torch.save(content, path)
+    return path
+
+
+@pytest.fixture
+def draw(ganray, tmp_path):
+    """Draw with these options; return the images, [N, 32, 32, 3], in the order of the grid."""
+
+    def draw(path, *options):
+        folder = tmp_path / "drawn" / str(abs(hash(options)))
+        code, out, err = ganray("sample", path, "--device", "cpu", "--folder", folder, *options)
+        assert (code, err) == (0, "")
+        images = np.stack([np.asarray(Image.open(file)) for file in sorted(folder.iterdir())])
+        assert out == f"wrote {len(images)} images of 32 px to {folder}\n"
+        return images
+
+    return draw
+
+
+def spread(images):
+    return images.astype(float).std(axis=0).mean()
+
+
+def test_truncation_brings_images_together(draw, tmp_path):
+    path = checkpoint(tmp_path / "a.pt")
+    whole, some, few = (draw(path, "--grid", "5x4", *o) for o in ([], ["--truncation", 1], ["--truncation", 0.1]))
+    assert spread(whole) > spread(some) > spread(few) > 0
+    assert np.array_equal(draw(path, "--grid", "5x4", "--truncation", 50), whole)
+
+
+def test_interpolation_is_a_chain_of_rows(ganray, draw, tmp_path):
+    path = checkpoint(tmp_path / "a.pt", latent="sphere")
+    images = draw(path, "--interpolate", 5, "--grid", "5x3").reshape(3, 5, 32, 32, 3).astype(float)
+    assert np.abs(images[:-1, -1] - images[1:, 0]).max() <= 1  # one row ends where the next begins
+    steps = np.abs(np.diff(images, axis=1)).mean(axis=(2, 3, 4))
+    ends = np.abs(images[:, -1] - images[:, 0]).mean(axis=(1, 2, 3))
+    assert (steps > 0).all()
+    assert (steps < ends[:, None]).all()
+    code, out, _ = ganray("sample", path, "--interpolate", 3, "--device", "cpu", "-o", tmp_path / "walk.png")
+    assert (code, out) == (0, f"wrote {tmp_path / 'walk.png'}: 3x8 images of 32 px at 2.5 kimg\n")
+
+
+def test_a_class_by_its_name_or_its_index(draw, tmp_path):
+    path = checkpoint(tmp_path / "a.pt", classes=("ant", "bee", "7", "1"))
+    every = draw(path, "--grid", "4x1")
+    bees = draw(path, "--grid", "4x1", "--class", "bee")
+    assert np.array_equal(bees[1], every[1])  # the second of all is a bee
+    assert not np.array_equal(bees[0], every[0])
+    assert np.array_equal(draw(path, "--grid", "4x1", "--class", "2"), draw(path, "--grid", "4x1", "--class", "7"))
+    # A name goes before an index.
+    assert not np.array_equal(draw(path, "--grid", "4x1", "--class", "1"), bees)
+    rows = draw(path, "--interpolate", 2, "--grid", "2x4", "--class", "ant")
+    assert np.array_equal(rows[:2], draw(path, "--interpolate", 2, "--grid", "2x4")[:2])  # the first row is of ants
+
+
+@pytest.mark.parametrize(
+    ("classes", "options", "complaint"),
+    [
+        ((), ["--class", "bee"], "a.pt was trained without classes (data.labels: none); leave --class out"),
+        (("ant", "bee"), ["--class", "been"], "a.pt has no class 'been', but 2: ant, bee; did you mean bee?"),
+        (("ant", "bee"), ["--class", "2"], "has no class '2', but 2: ant, bee; give a name or an index from 0 to 1"),
+    ],
+)
+def test_a_class_that_there_is_not(ganray, tmp_path, classes, options, complaint):
+    path = checkpoint(tmp_path / "a.pt", classes)
+    code, out, err = ganray("sample", path, "--device", "cpu", "-o", tmp_path / "x.png", *options)
+    assert (code, out) == (2, "")
+    assert complaint in err
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_many_classes_are_not_all_listed(ganray, tmp_path):
+    path = checkpoint(tmp_path / "a.pt", tuple(f"kind{i:02d}" for i in range(30)))
+    _, _, err = ganray("sample", path, "--class", "zebra")
+    assert "but 30: kind00" in err
+    assert "kind09, ...; give" in err
+    assert "kind10" not in err
+
+
+@pytest.mark.parametrize("kind", ["uniform", "sphere"])
+def test_latents_that_cannot_be_truncated(ganray, tmp_path, kind):
+    path = checkpoint(tmp_path / "a.pt", latent=kind)
+    code, _, err = ganray("sample", path, "--truncation", 0.7, "--device", "cpu", "-o", tmp_path / "x.png")
+    assert code == 2
+    assert f"those of generator.latent: {kind}" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--truncation", 0], "0 is not in the range x>0"),
+        (["--interpolate", 1], "1 is not in the range x>=2"),
+        (["--interpolate", 5, "--grid", "8x3"], "write --grid 5x3"),
+    ],
+)
+def test_options_that_cannot_be_meant(ganray, tmp_path, options, complaint):
+    code, _, err = ganray("sample", tmp_path / "any.pt", *options)
+    assert code == 2
+    assert complaint in err

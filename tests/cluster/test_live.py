@@ -10,8 +10,11 @@ from rich.console import Console
 
 from ganray.cluster.live import LiveTable, brief
 from ganray.cluster.prune import PrunedRows
+from ganray.cluster.worker import as_result
 from ganray.store.schema import TrialRow
 from ganray.store.store import Store
+from ganray.training.health import Diagnosis
+from ganray.trial.job import Report
 
 
 def trial(name="t", **params):
@@ -78,6 +81,35 @@ def test_the_table_shows_every_trial_with_its_diagnosis_and_numbers_go_on_after_
         assert words in shown
 
 
+def test_what_was_found_stands_beside_the_recipe_while_the_trial_goes_on():
+    screen = io.StringIO()
+    table = LiveTable("fd", 4.0, 9, Console(file=screen, width=120, force_terminal=True))
+    happen(table, trial("a", **{"objective.loss": "hinge"}), result(2, 30.0, diagnoses="mode-collapse, oscillation"))
+    table.console.print(table)
+    shown = screen.getvalue()
+    assert "mode-collapse, oscillation" in shown
+    assert "loss=hinge" in shown
+
+
+def test_a_line_names_what_was_found_and_a_trial_pruned_for_it(table, screen):
+    which = trial()
+    happen(table, which, result(2, 30.0, "pruned", True, diagnoses="gradient-explosion"))
+    table.on_trial_complete(0, [], which)
+    assert table.lines["t"].status == "pruned"
+    assert "pruned     2.00 kimg  fd 30.00  best 30.00 (trial 1)  gradient-explosion" in screen.getvalue()
+
+
+def test_a_report_is_a_result_with_its_status_and_the_names_of_its_findings():
+    finding = Diagnosis("mode-collapse", "two fakes are 0.1", 2.0, 2.0)
+    told = as_result(Report("id", 2.0, {"fd": 30.0}, {"loss_d": 1.0}, 9.0, "pruned", (finding,)))
+    assert told == {
+        "fd": 30.0, "train/loss_d": 1.0, "kimg": 2.0, "wall_s": 9.0, "status": "pruned",
+        "diagnoses": "mode-collapse", "done": True,
+    }  # fmt: skip
+    going_on = as_result(Report("id", 2.0, {"fd": 30.0}))
+    assert (going_on["status"], going_on["done"], going_on["diagnoses"]) == ("running", False, "")
+
+
 def test_params_in_a_few_words():
     params = {"objective.loss": "lsgan", "objective.loss[lsgan].c": 0.912345, "tricks[2]": None, "tricks[1]": "flips"}
     assert brief(params) == "loss=lsgan c=0.912 tricks=flips"
@@ -100,13 +132,19 @@ def row(trial_id, status):
         batch_size=8,
         status=status,
         tricks=("ema",),
+        diagnosis="mode-collapse: two fakes" if status == "pruned" else None,
         kimg=2.0,
     )
 
 
 @pytest.mark.parametrize(
     ("status", "deadline", "expected"),
-    [("running", None, "pruned"), ("running", 0.0, "running"), ("completed", None, "completed")],
+    [
+        ("running", None, "pruned"),
+        ("running", 0.0, "running"),
+        ("completed", None, "completed"),
+        ("pruned", None, "pruned"),
+    ],
 )
 def test_the_driver_records_pruning_and_nothing_else(tmp_path, status, deadline, expected):
     store = Store(tmp_path)
@@ -116,3 +154,4 @@ def test_the_driver_records_pruning_and_nothing_else(tmp_path, status, deadline,
     (found,) = store.trials("e").to_pylist()
     assert found["status"] == expected
     assert (found["kimg"], found["tricks"]) == (2.0, ["ema"])
+    assert found["diagnosis"] == ("mode-collapse: two fakes" if status == "pruned" else None)

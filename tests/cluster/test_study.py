@@ -70,6 +70,15 @@ def test_completed_is_complete_and_failed_is_fail(experiment, storage):
     assert trials_of(storage)[0].value == 4.0
 
 
+def test_a_trial_that_a_diagnosis_ended_counts_with_its_last_metric(experiment, storage):
+    search = build_search(experiment, storage, [], 0)
+    search.suggest("a")
+    search.on_trial_result("a", final(9.0, "pruned"))
+    search.on_trial_complete("a", final(9.0, "pruned"))
+    (trial,) = trials_of(storage)
+    assert (trial.state.name, trial.value) == ("COMPLETE", 9.0)
+
+
 def test_an_infinite_report_on_the_way_is_not_passed_on(experiment, storage):
     search = build_search(experiment, storage, [], 0)
     search.suggest("a")

@@ -11,12 +11,8 @@ from torch.optim.swa_utils import AveragedModel
 from ganray.errors import RecipeError
 from ganray.models.outputs import DiscriminatorOutput, ImagePair
 from ganray.models.registry import DISCRIMINATORS, GENERATORS, build_discriminator, build_generator
-from ganray.recipe.networks import (
-    DISCRIMINATOR_RESOLUTIONS,
-    GENERATOR_RESOLUTIONS,
-    Discriminator,
-    Generator,
-)
+from ganray.recipe.discriminators import DISCRIMINATOR_RESOLUTIONS, Discriminator
+from ganray.recipe.generators import GENERATOR_RESOLUTIONS, Generator
 
 # Besides the defaults of every entry: switches that change the network.
 GENERATOR_VARIANTS = [{"name": "fastgan", "skip": False}]

@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 from ganray.models.outputs import ImagePair
 from ganray.models.registry import build_discriminator, build_generator
-from ganray.recipe.networks import FastGANDiscriminator, FastGANGenerator
+from ganray.recipe.discriminators import FastGANDiscriminator
+from ganray.recipe.generators import FastGANGenerator
 
 # Measured on the authors' code at width 64, latent 256: G, D with its decoders.
 PUBLISHED = {256: (29_127_846, 11_526_160), 512: (29_174_392, 11_526_496), 1024: (29_176_512, 11_528_192)}
@@ -40,7 +41,8 @@ def test_second_output_and_reconstructions_have_their_sides(resolution, small):
         output = discriminator(pair, quarter=3)
     assert pair.full.shape == (2, 3, resolution, resolution)
     assert pair.small.shape == (2, 3, small, small)
-    assert output.logits.shape == (2, 50)
+    assert [head.shape for head in output.heads] == [(2, 25), (2, 25)]  # both of 5 x 5 patches, so both count alike
+    assert torch.equal(output.logits, torch.cat(output.heads, dim=1))
     made = output.reconstructions
     assert [x.shape[-1] for x in made[:3]] == [min(128, resolution), small, min(128, resolution // 2)]
 
@@ -50,6 +52,30 @@ def test_skip_off_leaves_the_excitation_out():
     # Excitations 4 -> 64, 8 -> 128, 16 -> 256 at width 16: one 4 x 4 and one 1 x 1 convolution each.
     gates = [(256, 32), (128, 16), (64, 8)]
     assert count(on) - count(off) == sum(16 * a * b + b * b for a, b in gates)
+
+
+def test_skip_off_leaves_the_discriminators_excitation_out():
+    on, off = (
+        build_discriminator(FastGANDiscriminator(name="fastgan", width=16, skip=skip), 256) for skip in (True, False)
+    )
+    # Excitations 256 -> 32, 128 -> 16 and 64 -> 8 px at width 16.
+    gates = [(4, 32), (8, 64), (16, 128)]
+    assert count(on) - count(off) == sum(16 * a * b + b * b for a, b in gates)
+    assert not [name for name in off.state_dict() if "excitation" in name]
+    output = off(ImagePair(torch.zeros(2, 3, 256, 256), None), quarter=0)
+    assert output.reconstructions.quarter.isfinite().all()
+
+
+@pytest.mark.parametrize("resolution", [64, 256, 1024])
+def test_stages_of_both_branches_are_side_by_side(resolution):
+    discriminator = small_discriminator(resolution)
+    stages = discriminator.stages_from_image()
+    owned = [{id(p) for p in stage.parameters()} for stage in stages]
+    assert sum(map(len, owned)) == len(set.union(*owned))
+    others = {name.split(".")[0] for name, p in discriminator.named_parameters() if id(p) not in set.union(*owned)}
+    assert others == {"head_full", "head_small", "decoders"}
+    convolutions = [m for m in stages[0].modules() if isinstance(m, torch.nn.Conv2d)]
+    assert [m.in_channels for m in convolutions if m.in_channels == 3] == [3, 3]
 
 
 def test_linear_output_is_the_tanh_output_before_tanh():

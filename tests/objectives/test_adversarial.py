@@ -8,8 +8,9 @@ import torch
 from pydantic import TypeAdapter
 
 from ganray.errors import RecipeError
-from ganray.objectives.adversarial import ADVERSARIAL, build_adversarial
-from ganray.recipe.objective import Adversarial, Hinge, LeastSquares, Minimax, NonSaturating, RelativisticAverage
+from ganray.objectives.adversarial import ADVERSARIAL, build_adversarial, over_heads, pull_away
+from ganray.recipe.combinations import TAKES_LABELS
+from ganray.recipe.objective import Adversarial, EnergyBased, Hinge, LeastSquares, Minimax, NonSaturating
 from ganray.recipe.tricks import LabelSmoothing, NoisyMargins
 
 REAL, FAKE = (2.0, -1.0), (0.5, -3.0)
@@ -18,6 +19,10 @@ REAL, FAKE = (2.0, -1.0), (0.5, -3.0)
 
 def softplus(x):
     return math.log1p(math.exp(x))
+
+
+def log_one_plus(*exponents):
+    return math.log(1 + sum(math.exp(e) for e in exponents))
 
 
 CROSS_ENTROPY = (softplus(-2) + softplus(1)) / 2 + (softplus(0.5) + softplus(-3)) / 2
@@ -37,6 +42,16 @@ EXPECTED = {
         (softplus(-3.25) + softplus(-0.25)) / 2 + (softplus(0) + softplus(-3.5)) / 2,
         (softplus(3.25) + softplus(0.25)) / 2 + (softplus(0) + softplus(3.5)) / 2,
     ),
+    # the same differences, against 1 and -1 for D, -1 and 1 for G
+    "ralsgan": ((2.25**2 + 0.75**2) / 2 + (1**2 + 2.5**2) / 2, (4.25**2 + 1.25**2) / 2 + (1**2 + 4.5**2) / 2),
+    "rahinge": ((0 + 0.75) / 2 + (1 + 0) / 2, (4.25 + 1.25) / 2 + (1 + 4.5) / 2),
+    # fake minus real: -1.5 and -5 (real 2), 1.5 and -2 (real -1); G's are their negatives
+    "dual_contrastive": (
+        (log_one_plus(-1.5, -5) + log_one_plus(1.5, -2)) / 2 + (log_one_plus(-1.5, 1.5) + log_one_plus(-5, -2)) / 2,
+        (log_one_plus(1.5, 5) + log_one_plus(-1.5, 2)) / 2 + (log_one_plus(1.5, -1.5) + log_one_plus(5, 2)) / 2,
+    ),
+    # energies: reals -2 and 1, fakes -0.5 and 3; margin 0.2
+    "ebgan": ((-2 + 1) / 2 + ((0.2 + 0.5) + 0) / 2, -MEAN_FAKE),
 }
 
 SHAPES = {
@@ -64,6 +79,8 @@ def test_hand_computed(name, shape):
     loss = build_adversarial(spec_of(name))
     real, fake = shape(torch.tensor(REAL)), shape(torch.tensor(FAKE))
     expected = EXPECTED[name]
+    if name == "dual_contrastive" and real.shape[0] == 1:  # places apart: two batches of one real and one fake
+        expected = [2 * pairs for pairs in EXPECTED["rpgan"]]
     assert loss.discriminator(real, fake).item() == pytest.approx(expected[0], rel=1e-6)
     assert loss.generator(real, fake).item() == pytest.approx(expected[1], rel=1e-6)
 
@@ -185,7 +202,7 @@ def test_noisy_margins_are_drawn_per_logit_and_apart_for_reals_and_fakes():
     assert (inside[0] == inside[1]).float().mean().item() == pytest.approx(0.5, abs=0.03)
 
 
-@pytest.mark.parametrize("name", ["hinge", "wasserstein", "rpgan", "ragan"])
+@pytest.mark.parametrize("name", sorted(set(ADVERSARIAL) - set(TAKES_LABELS)))
 def test_label_smoothing_is_refused_where_there_are_no_labels(name):
     with pytest.raises(RecipeError, match=f"{name} has none"):
         build_adversarial(spec_of(name), label_smoothing=LabelSmoothing(name="label_smoothing"))
@@ -197,16 +214,20 @@ def test_noisy_margins_are_refused_without_a_hinge():
 
 
 def test_relativistic_average_uses_the_given_mean():
-    spec = RelativisticAverage(name="ragan")
-    loss = build_adversarial(spec, batch_mean=lambda logits: torch.tensor(0.25))
+    loss = build_adversarial(spec_of("ragan"), batch_mean=lambda logits: torch.tensor(0.25))
     real, fake = torch.tensor([2.0]), torch.tensor([0.5])
     assert loss.discriminator(real, fake).item() == pytest.approx(softplus(-1.75) + softplus(0.25))
     assert loss.generator(real, fake).item() == pytest.approx(softplus(1.75) + softplus(-0.25))
+    squares = build_adversarial(spec_of("ralsgan"), batch_mean=lambda logits: torch.tensor(0.25))
+    assert squares.discriminator(real, fake).item() == pytest.approx(0.75**2 + 1.25**2)
+    hinge = build_adversarial(spec_of("rahinge"), batch_mean=lambda logits: torch.tensor(0.25))
+    assert hinge.discriminator(real, fake).item() == pytest.approx(0 + 1.25)
 
 
 @pytest.mark.parametrize("role", ["discriminator", "generator"])
-def test_relativistic_average_over_two_ranks_equals_one_large_batch(role):
-    spec = RelativisticAverage(name="ragan")
+@pytest.mark.parametrize("name", ["ragan", "ralsgan", "rahinge"])
+def test_relativistic_average_over_two_ranks_equals_one_large_batch(name, role):
+    spec = spec_of(name)
     real, fake = torch.randn(8, requires_grad=True), torch.randn(8, requires_grad=True)
     whole = getattr(build_adversarial(spec), role)(real, fake)
 
@@ -219,3 +240,106 @@ def test_relativistic_average_over_two_ranks_equals_one_large_batch(role):
     assert ranks.item() == pytest.approx(whole.item(), rel=1e-6)
     for a, b in zip(torch.autograd.grad(whole, (real, fake)), torch.autograd.grad(ranks, (real, fake))):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("term", ["discriminator", "generator", "code"])
+def test_losses_that_compare_samples_are_over_two_ranks_those_of_one_large_batch(term):
+    spec = EnergyBased(name="ebgan", pull_away=0.1) if term == "code" else spec_of("dual_contrastive")
+    real, fake = torch.randn(8, 3, requires_grad=True), torch.randn(8, 3, requires_grad=True)
+    batches = (fake,) if term == "code" else (real, fake)
+    whole = getattr(build_adversarial(spec), term)(*batches)
+
+    def gather(batch):  # stands for a differentiable all-gather: either batch is known by its values
+        return real if any(torch.equal(batch, half) for half in real.split(4)) else fake
+
+    loss = getattr(build_adversarial(spec, gather=gather), term)
+    ranks = torch.stack([loss(*halves) for halves in zip(*(batch.split(4) for batch in batches))]).mean()
+    assert ranks.item() == pytest.approx(whole.item(), rel=1e-6)
+    for a, b in zip(torch.autograd.grad(whole, batches), torch.autograd.grad(ranks, batches)):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_a_step_on_ds_loss_moves_reals_above_fakes_and_one_on_gs_raises_fakes(name):
+    torch.manual_seed(0)
+    loss = build_adversarial(spec_of(name))
+    x_real, x_fake = torch.randn(16, 3) + 1, (torch.randn(16, 3) - 1).requires_grad_()
+    w = (0.1 * torch.randn(3, 4)).requires_grad_()  # a linear D with four logits
+
+    def gap(w):
+        return ((x_real @ w).mean() - (x_fake @ w).mean()).item()
+
+    (by_w,) = torch.autograd.grad(loss.discriminator(x_real @ w, x_fake @ w), w)
+    assert gap(w - 1e-3 * by_w) > gap(w)
+    (by_x,) = torch.autograd.grad(loss.generator(x_real @ w, x_fake @ w), x_fake)
+    assert ((x_fake - 1e-2 * by_x) @ w).mean() > (x_fake @ w).mean()
+
+
+def test_dual_contrastive_sets_each_real_against_all_fakes_at_its_place():
+    loss = build_adversarial(spec_of("dual_contrastive"))
+    real, fake = torch.randn(3, 1, 2, 2), torch.randn(5, 1, 2, 2)  # top-k leaves fewer fakes than reals
+    # The definition, as a cross-entropy of finding the one among the many (arXiv 2103.16748, section 3).
+    expected = 0.0
+    for row in range(2):
+        for column in range(2):
+            r, f = real[:, 0, row, column], fake[:, 0, row, column]
+            with_fakes = torch.cat([r[:, None], f.expand(3, 5)], dim=1)
+            with_reals = torch.cat([-f[:, None], -r.expand(5, 3)], dim=1)
+            expected -= (with_fakes.log_softmax(1)[:, 0].mean() + with_reals.log_softmax(1)[:, 0].mean()) / 4
+    assert loss.discriminator(real, fake).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_energy_margin_is_the_recipes():
+    loss = build_adversarial(EnergyBased(name="ebgan", margin=2.0))
+    # energies 1 and 4 of reals, 0.5 and 3 of fakes: the second fake lies above the margin and exerts no force
+    real, fake = torch.tensor([-1.0, -4.0]), torch.tensor([-0.5, -3.0], requires_grad=True)
+    value = loss.discriminator(real, fake)
+    assert value.item() == pytest.approx((1 + 4) / 2 + (1.5 + 0) / 2)
+    assert torch.autograd.grad(value, fake)[0].tolist() == [0.5, 0.0]
+    assert loss.generator(real, fake).item() == pytest.approx((0.5 + 3) / 2)
+
+
+def test_pull_away_by_hand():
+    # cosines: 1 / sqrt(2), 0 and 1 / sqrt(2), each counted twice among 3 * 2 pairs
+    code = torch.tensor([[2.0, 0.0], [1.0, 1.0], [0.0, 0.5]])
+    assert pull_away(code).item() == pytest.approx(2 * (0.5 + 0 + 0.5) / 6)
+    assert pull_away(-3 * code).item() == pytest.approx(pull_away(code).item())
+    assert pull_away(torch.ones(4, 8)).item() == pytest.approx(1)
+    assert pull_away(torch.eye(4)).item() == pytest.approx(0)
+    assert pull_away(torch.ones(1, 8)).item() == pytest.approx(0)  # nobody to be pulled from
+    assert pull_away(torch.ones(2, 8, dtype=torch.bfloat16)).dtype == torch.float32
+
+
+def test_pull_away_drives_codes_apart_and_stays_finite_at_zero():
+    code = torch.tensor([[1.0, 0.0], [1.0, 0.2], [0.0, 0.0]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(pull_away(code), code)
+    assert gradient.isfinite().all()
+    assert pull_away(code - 0.1 * gradient) < pull_away(code)
+
+
+def test_the_code_term_is_there_with_its_weight_alone():
+    assert all(build_adversarial(spec_of(name)).code is None for name in ADVERSARIAL)
+    term = build_adversarial(EnergyBased(name="ebgan", pull_away=0.1)).code
+    assert term(torch.ones(4, 8)).item() == pytest.approx(0.1)
+
+
+def test_over_heads_counts_every_head_alike():
+    loss = build_adversarial(spec_of("wasserstein"))
+    heads_real = torch.full((2,), 1.0), torch.full((2, 1, 8, 8), 5.0)
+    heads_fake = torch.full((2,), 0.5), torch.full((2, 1, 8, 8), 2.0)
+    assert over_heads(loss.discriminator, heads_real, heads_fake).item() == pytest.approx((-0.5 - 3) / 2)
+    assert over_heads(loss.generator, heads_real, heads_fake).item() == pytest.approx((-0.5 - 2) / 2)
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_over_one_head_nothing_changes(name):
+    loss = build_adversarial(spec_of(name))
+    real, fake = torch.randn(8, 1, 3, 3), torch.randn(8, 1, 3, 3)
+    assert torch.equal(over_heads(loss.discriminator, [real], [fake]), loss.discriminator(real, fake))
+    assert torch.equal(over_heads(loss.generator, [real], [fake]), loss.generator(real, fake))
+
+
+def test_over_heads_refuses_heads_without_a_counterpart():
+    loss = build_adversarial(spec_of("hinge"))
+    with pytest.raises(ValueError, match="zip"):
+        over_heads(loss.discriminator, [torch.zeros(2)], [torch.zeros(2), torch.zeros(2)])

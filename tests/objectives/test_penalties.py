@@ -1,126 +1,318 @@
-"""Gradient penalties against closed forms and numerical differentiation."""
+"""Every penalty of the registry on every kind of output that a discriminator has."""
 
+import copy
+from dataclasses import dataclass
 from typing import get_args
 
 import pytest
 import torch
 from torch import nn
 
-from ganray.objectives.penalties import PENALTIES, build_penalty, r1, wgan_gp
-from ganray.recipe.objective import R1, WGANGP
-from ganray.recipe.objective import Penalty as PenaltySpec
+from ganray.errors import RecipeError
+from ganray.objectives.logit_penalties import cutmix_mask, flip_and_shift
+from ganray.objectives.penalties import MOST_HEADS, PENALTIES, Judged, build_penalties
+from ganray.recipe import penalties as specs
 
-SPECS = {"r1": R1(name="r1", gamma=3.0), "wgan_gp": WGANGP(name="wgan_gp", weight=7.0)}
+N, SIDE = 2, 8
+
+SPECS = {
+    "wgan_gp": specs.WGANGP(name="wgan_gp", weight=7.0),
+    "r1": specs.R1(name="r1", gamma=3.0),
+    "r2": specs.R2(name="r2", gamma=5.0),
+    "dragan": specs.DRAGAN(name="dragan", weight=7.0),
+    "lecam": specs.LeCam(name="lecam", weight=2.0, decay=0.5),
+    "consistency": specs.Consistency(name="consistency", weight=4.0, balanced=True),
+    "cutmix": specs.CutMix(name="cutmix", weight=6.0),
+}
+DRAWS_NOTHING = ("r1", "r2", "lecam")
 
 
-@pytest.fixture
-def images():
+@dataclass
+class Output:
+    heads: tuple
+    pixels: torch.Tensor | None = None
+
+
+class Discriminator(nn.Module):
+    """One hidden layer, smooth, so that finite differences work, and heads of the kind asked for."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.hidden = nn.Conv2d(3, 4, 3, padding=1)
+        self.whole = nn.Conv2d(4, 1, SIDE)
+        self.grid = nn.Conv2d(4, 1, 4, stride=4)
+        self.pixel = nn.Conv2d(4, 1, 1)
+        self.kind = kind
+
+    def forward(self, x):
+        x = self.hidden(x).tanh()
+        match self.kind:
+            case "scalar":
+                return Output((self.whole(x).flatten(),))
+            case "patches":
+                return Output((self.grid(x),))
+            case "two heads":
+                return Output((self.whole(x).flatten(1), self.grid(x)))
+            case "pixels":
+                pixels = self.pixel(x)
+                return Output((self.whole(x).flatten(1), pixels), pixels)
+
+
+KINDS = ("scalar", "patches", "two heads", "pixels")
+CASES = [(name, kind) for name in SPECS for kind in KINDS if name != "cutmix" or kind == "pixels"]
+of_every_kind = pytest.mark.parametrize(("name", "kind"), CASES, ids=[f"{name}-{kind}" for name, kind in CASES])
+
+
+def discriminator(kind, dtype=torch.double):
+    torch.manual_seed(1)
+    return Discriminator(kind).to(dtype)
+
+
+def draw_images(dtype=torch.double, n=N):
     generator = torch.Generator().manual_seed(0)
-    return [torch.rand(4, 3, 4, 4, generator=generator) * 2 - 1 for _ in range(2)]
+    return [torch.rand(n, 3, SIDE, SIDE, generator=generator, dtype=torch.double).to(dtype) * 2 - 1 for _ in range(4)]
 
 
-def small_discriminator():
-    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 1, 2, stride=2))
+def judged_by(judge, x_real, x_fake, clean_real, clean_fake, batch_mean=torch.mean):
+    real, fake = judge(x_real.detach()), judge(x_fake.detach())
+    return Judged(judge, x_real, x_fake, clean_real, clean_fake, real, fake, batch_mean)
+
+
+def build(spec):
+    return build_penalties([spec])[spec.name]
 
 
 def test_the_registry_holds_every_penalty_of_the_recipe():
-    union = get_args(PenaltySpec)[0]
+    union = get_args(specs.Penalty)[0]
     names = {get_args(m.model_fields["name"].annotation)[0] for m in get_args(union)}
     assert names == set(PENALTIES) == set(SPECS)
 
 
-@pytest.mark.parametrize(
-    "logits_of",
-    [
-        lambda s: s,  # [N]
-        lambda s: s.view(-1, 1),  # [N, 1]
-        lambda s: s.view(-1, 1, 1, 1).expand(-1, 1, 5, 5),  # patches that agree: their mean is the scalar
-    ],
-    ids=["flat", "column", "patches"],
-)
-def test_linear_discriminator(images, logits_of):
-    w = torch.randn(3, 4, 4)
-    norm = w.norm().item()
-
-    def discriminate(x):
-        return logits_of((x * w).sum(dim=(1, 2, 3)) + 0.5)
-
-    assert r1(discriminate, *images, SPECS["r1"]).item() == pytest.approx(3.0 / 2 * norm**2, rel=1e-5)
-    assert wgan_gp(discriminate, *images, SPECS["wgan_gp"]).item() == pytest.approx(7.0 * (norm - 1) ** 2, rel=1e-4)
+def test_they_are_built_by_name_in_the_recipes_order():
+    built = build_penalties([SPECS["r2"], SPECS["lecam"], SPECS["r1"]])
+    assert list(built) == ["r2", "lecam", "r1"]
+    assert [penalty.spec for penalty in built.values()] == [SPECS["r2"], SPECS["lecam"], SPECS["r1"]]
+    assert not list(build_penalties([]))
 
 
-def test_patches_that_differ_count_by_their_mean(images):
-    # patch p sees <w_p, x>: the mean's gradient is mean_p w_p
-    w = torch.randn(5, 3 * 4 * 4)
-    value = r1(lambda x: x.flatten(1) @ w.T, *images, SPECS["r1"])
-    assert value.item() == pytest.approx(1.5 * w.mean(dim=0).square().sum().item(), rel=1e-5)
+# What the penalties are, from D's values alone: derivatives by finite differences, formulas written out once more.
 
 
-def test_r1_of_a_quadratic_discriminator_is_at_the_reals(images):
-    x_real, x_fake = images
-    a = torch.randn(48, 48)
-    a = a + a.T  # D(x) = x' A x / 2, grad = A x
-    value = r1(lambda x: (x.flatten(1) @ a * x.flatten(1)).sum(dim=1) / 2, x_real, x_fake, SPECS["r1"])
-    expected = 1.5 * (x_real.flatten(1) @ a).square().sum(dim=1).mean()
-    assert value.item() == pytest.approx(expected.item(), rel=1e-4)
+def logit(judge, x):
+    """[N]: the mean over each head, then over the heads."""
+    means = [head.reshape(len(x), -1).mean(dim=1) for head in judge(x).heads]
+    return sum(means) / len(means)
 
 
-def test_wgan_gp_is_taken_uniformly_between_real_and_fake():
-    torch.manual_seed(0)
-    length = 2.0
-    x_real, x_fake = torch.zeros(40_000, 3, 1, 1), torch.full((40_000, 3, 1, 1), length / 3**0.5)
-    # D(x) = |x|^2 / 2 has gradient x; between 0 and a vector of length k its norm is u k, u uniform in [0, 1]:
-    # E (u k - 1)^2 = k^2 / 3 - k + 1
-    value = wgan_gp(lambda x: x.square().sum(dim=(1, 2, 3)) / 2, x_real, x_fake, WGANGP(name="wgan_gp", weight=1.0))
-    assert value.item() == pytest.approx(length**2 / 3 - length + 1, abs=0.01)
+def lengths(judge, x, h=1e-5):
+    """[N]: the length of each sample's gradient, by central differences."""
+    directions = torch.eye(x[0].numel(), dtype=x.dtype).view(-1, *x.shape[1:])
+    slopes = [(logit(judge, image + h * directions) - logit(judge, image - h * directions)) / (2 * h) for image in x]
+    return torch.stack([slope.square().sum().sqrt() for slope in slopes])
 
 
-@pytest.mark.parametrize("name", PENALTIES)
-def test_double_backward_is_right(name):
-    """The penalty's gradient by D's weights, against finite differences in double precision."""
-    torch.manual_seed(0)
-    x_real, x_fake = (torch.randn(2, 3, 2, 2, dtype=torch.double) for _ in range(2))
-    weights = [torch.randn(12, 4, dtype=torch.double), torch.randn(4, 3, dtype=torch.double)]
-
-    def penalty(w1, w2):
-        torch.manual_seed(1)  # the same points between real and fake each time
-        return build_penalty(SPECS[name])(lambda x: (x.flatten(1) @ w1).tanh() @ w2, x_real, x_fake)
-
-    assert torch.autograd.gradcheck(penalty, [w.requires_grad_() for w in weights])
+def expected_gradient_penalty(name, judge, x_real, x_fake, clean_real, clean_fake):
+    if name in ("r1", "r2"):
+        x, gamma = (x_real, 3.0) if name == "r1" else (x_fake, 5.0)
+        return gamma / 2 * (lengths(judge, x) ** 2).mean()
+    if name == "wgan_gp":
+        share = torch.rand(N, 1, 1, 1, dtype=x_real.dtype)
+        x = share * x_real + (1 - share) * x_fake
+    else:
+        x = x_real + x_real.std(correction=0) / 6 * torch.randn_like(x_real)
+    return 7.0 * ((lengths(judge, x) - 1) ** 2).mean()
 
 
-@pytest.mark.parametrize("name", PENALTIES)
-def test_every_weight_that_shapes_the_gradient_is_reached(name, images):
-    discriminator = small_discriminator()
-    x_real, x_fake = images[0], images[1].requires_grad_()
-    build_penalty(SPECS[name])(discriminator, x_real, x_fake).backward()
-    for weight in (discriminator[0].weight, discriminator[0].bias, discriminator[2].weight):
-        assert weight.grad.abs().sum() > 0
-    assert x_fake.grad is None  # the generator is not trained by D's penalty
-    assert not x_real.requires_grad
+def expected_logit_penalty(name, judge, x_real, x_fake, clean_real, clean_fake):
+    if name == "lecam":  # at the first call the anchors are the batch's means
+        real, fake = judge(x_real).heads, judge(x_fake).heads
+        terms = [((r - f.mean()) ** 2).mean() + ((f - r.mean()) ** 2).mean() for r, f in zip(real, fake)]
+        return 2.0 * sum(terms) / len(terms)
+    if name == "consistency":
+        total = 0.0
+        for x in (clean_real, clean_fake):
+            copies = flip_and_shift(x)
+            pairs = list(zip(judge(x).heads, judge(copies).heads))
+            means = [(a.reshape(N, -1).mean(dim=1) - b.reshape(N, -1).mean(dim=1)) for a, b in pairs]
+            total += 4.0 * sum((m**2).mean() for m in means) / len(means)
+        return total
+    mask = cutmix_mask(x_real).bool()
+    mixed = judge(torch.where(mask, x_real, x_fake)).pixels
+    target = torch.where(mask, judge(x_real).pixels, judge(x_fake).pixels)
+    return 6.0 * ((mixed - target) ** 2).mean()
 
 
-@pytest.mark.parametrize("name", PENALTIES)
-@pytest.mark.parametrize("every", [1, 16])
-def test_lazy_factor_is_in_the_built_penalty_only(name, every, images):
-    spec = SPECS[name].model_copy(update={"every": every})
-    discriminator, penalty = small_discriminator(), build_penalty(spec)
-    torch.manual_seed(0)
-    plain = PENALTIES[name](discriminator, *images, spec)
-    torch.manual_seed(0)
-    built = penalty(discriminator, *images)
-    assert penalty.every == every
-    assert built.item() == pytest.approx(every * plain.item(), rel=1e-6)
+@of_every_kind
+def test_value_against_finite_differences(name, kind):
+    judge, images = discriminator(kind), draw_images()
+    expected_of = expected_gradient_penalty if name in specs.GRADIENT_PENALTIES else expected_logit_penalty
+    torch.manual_seed(2)
+    with torch.no_grad():
+        expected = expected_of(name, judge, *images)
+    torch.manual_seed(2)
+    value = build(SPECS[name])(judged_by(judge, *images))
+    assert value.shape == ()
+    assert value.item() > 1e-6
+    assert value.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_a_discriminator_without_gradient_gives_no_nan(images):
-    w = torch.zeros(3, 4, 4, requires_grad=True)
-    value = wgan_gp(lambda x: (x * w).sum(dim=(1, 2, 3)), *images, SPECS["wgan_gp"])
+@of_every_kind
+def test_gradient_by_the_weights_against_finite_differences(name, kind):
+    network, images = discriminator(kind), draw_images()
+    names, weights = zip(*network.named_parameters())
+    fresh = build(SPECS[name])
+
+    def penalty(*weights):
+        def judge(x):
+            return torch.func.functional_call(network, dict(zip(names, weights)), (x,))
+
+        torch.manual_seed(2)  # the same draws each time
+        # A fixed mean: the anchors of lecam follow the weights, but not by their gradient.
+        judged = judged_by(judge, *images, batch_mean=lambda x: torch.tensor(0.25, dtype=x.dtype))
+        return copy.deepcopy(fresh)(judged)
+
+    assert torch.autograd.gradcheck(penalty, weights, fast_mode=True)
+
+
+@of_every_kind
+def test_d_is_trained_and_nothing_else(name, kind):
+    network, images = discriminator(kind, torch.float), draw_images(torch.float)
+    generator = nn.Conv2d(3, 3, 1)
+    x_real, z, clean_real, _ = images
+    x_fake = generator(z)  # as in G's own graph, which the penalty must not enter
+    torch.manual_seed(2)
+    build(SPECS[name])(judged_by(network, x_real, x_fake, clean_real, x_fake)).backward()
+    assert network.hidden.weight.grad.abs().sum() > 0
+    assert network.hidden.bias.grad.abs().sum() > 0
+    assert all(p.grad is None for p in generator.parameters())
+    assert not any(x.requires_grad for x in images)
+
+
+@of_every_kind
+def test_a_single_sample(name, kind):
+    network, images = discriminator(kind, torch.float), draw_images(torch.float, n=1)
+    value = build(SPECS[name])(judged_by(network, *images))
     value.backward()
-    assert value.item() == pytest.approx(7.0)
-    assert w.grad.isfinite().all()
+    assert value.shape == ()
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.grad is not None)
 
 
-def test_fakes_made_in_half_precision_are_accepted(images):
-    value = wgan_gp(small_discriminator(), images[0], images[1].bfloat16(), SPECS["wgan_gp"])
+@of_every_kind
+def test_a_discriminator_of_zeros_gives_no_nan(name, kind):
+    network, images = discriminator(kind, torch.float), draw_images(torch.float)
+    for parameter in network.parameters():
+        parameter.data.zero_()
+    value = build(SPECS[name])(judged_by(network, *images))
+    value.backward()
+    assert value.isfinite()
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.grad is not None)
+
+
+@of_every_kind
+def test_half_precision_is_widened(name, kind):
+    network, images = discriminator(kind, torch.float), draw_images(torch.bfloat16)
+
+    def judge(x):  # as under autocast: logits of 16 bits
+        output = network(x.float())
+        pixels = None if output.pixels is None else output.pixels.bfloat16()
+        return Output(tuple(head.bfloat16() for head in output.heads), pixels)
+
+    value = build(SPECS[name])(judged_by(judge, *images))
     assert value.dtype == torch.float32
+    assert value.isfinite()
+
+
+@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("every", [1, 16])
+def test_lazy_penalties_are_multiplied_by_their_interval(name, every):
+    judge, images = discriminator("pixels"), draw_images()
+    lazy = name in specs.GRADIENT_PENALTIES
+    spec = SPECS[name].model_copy(update={"every": every}) if lazy else SPECS[name]
+    values = []
+    for penalty in (build(SPECS[name]), build(spec)):
+        torch.manual_seed(2)
+        values.append(penalty(judged_by(judge, *images)).item())
+    assert penalty.every == (every if lazy else 1)
+    assert values[1] == pytest.approx(penalty.every * values[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_only_some_draw_random_numbers(name):
+    judge, images = discriminator("pixels"), draw_images()
+    before = torch.get_rng_state()
+    build(SPECS[name])(judged_by(judge, *images))
+    assert torch.equal(before, torch.get_rng_state()) == (name in DRAWS_NOTHING)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_state_survives_a_resume(name):
+    judge = discriminator("pixels")
+    penalty, batches = build(SPECS[name]), [[x + i / 10 for x in draw_images()] for i in range(4)]
+    for batch in batches[:3]:
+        penalty(judged_by(judge, *batch))
+    resumed = build(SPECS[name])
+    resumed.load_state_dict(penalty.state_dict())
+    values = []
+    for each in (penalty, resumed):
+        torch.manual_seed(2)
+        values.append(each(judged_by(judge, *batches[3])))
+    assert torch.equal(*values)
+
+
+def test_lecam_follows_the_means():
+    def judge_of(level):
+        return lambda x: Output((torch.full((N,), level), torch.full((N, 1, 2, 2), 2 * level)))
+
+    penalty, x = build(SPECS["lecam"]), draw_images(torch.float)[0]
+    for real, fake in ((4.0, -2.0), (2.0, 0.0)):
+        value = penalty(Judged(None, x, x, x, x, judge_of(real)(x), judge_of(fake)(x), torch.mean))
+    # The first call sets the averages to 4 and -2; the second, with decay 1/2, moves them to 3 and -1.
+    assert penalty.real[:2].tolist() == [3.0, 6.0]
+    assert penalty.fake[:2].tolist() == [-1.0, -2.0]
+    assert (penalty.real[2:] == 0).all()
+    # head 1: (2 + 1)^2 + (0 - 3)^2; head 2: (4 + 2)^2 + (0 - 6)^2; their mean, times the weight of 2
+    assert value.item() == pytest.approx(2 * ((9 + 9) + (36 + 36)) / 2)
+
+
+def test_lecam_over_two_workers_equals_one_large_batch():
+    judge, (x_real, x_fake, *_) = discriminator("two heads"), draw_images(n=4)
+    whole = build(SPECS["lecam"])
+    value = whole(judged_by(judge, x_real, x_fake, x_real, x_fake))
+    with torch.no_grad():
+        heads = [head.reshape(4, -1).mean(dim=1) for x in (x_real, x_fake) for head in judge(x).heads]
+
+    def mean_over_workers(share):  # stands for an all-reduce: a share is known by its values
+        return next(h.mean() for h in heads if any(torch.allclose(share, part) for part in h.split(2)))
+
+    workers = []
+    for part in (slice(2), slice(2, None)):
+        mine = build(SPECS["lecam"])
+        r, f = x_real[part], x_fake[part]
+        workers.append(mine(judged_by(judge, r, f, r, f, batch_mean=mean_over_workers)))
+        torch.testing.assert_close(mine.real, whole.real)
+        torch.testing.assert_close(mine.fake, whole.fake)
+    assert torch.stack(workers).mean().item() == pytest.approx(value.item(), rel=1e-6)
+
+
+def test_lecam_says_when_there_are_too_many_heads():
+    x = draw_images(torch.float)[0]
+    output = Output((torch.zeros(N),) * (MOST_HEADS + 1))
+    with pytest.raises(ValueError, match="17 heads"):
+        build(SPECS["lecam"])(Judged(None, x, x, x, x, output, output, torch.mean))
+
+
+def test_consistency_leaves_the_fakes_out_unless_it_is_balanced():
+    judge = discriminator("scalar")
+    x_real, x_fake, clean_real, clean_fake = draw_images()
+    spec = SPECS["consistency"].model_copy(update={"balanced": False})
+    values = []
+    for fakes in (clean_fake, -clean_fake):
+        torch.manual_seed(2)
+        values.append(build(spec)(judged_by(judge, x_real, x_fake, clean_real, fakes)))
+    assert torch.equal(*values)
+
+
+def test_cutmix_without_pixel_logits_names_the_discriminator_to_use():
+    judge = discriminator("patches")
+    with pytest.raises(RecipeError, match=r"use discriminator\.name: unet"):
+        build(SPECS["cutmix"])(judged_by(judge, *draw_images()))

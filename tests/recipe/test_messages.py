@@ -31,7 +31,22 @@ UNKNOWN = [
     (
         "...\ntricks:\n- {name: flips}\n- name: ema\n  decoy: 0.9\n",
         8,
-        "tricks[1].decoy: unknown key 'decoy'; did you mean 'decay'? (known: decay, name)",
+        "tricks[1].decoy: unknown key 'decoy'; did you mean 'decay'? (known: decay, name, warmup)",
+    ),
+    (
+        "...\noptimizers:\n  generator: {name: sgd,\n    momentun: 0.5}\n",
+        7,
+        "optimizers.generator.momentun: unknown key 'momentun'; did you mean 'momentum'? (known: lr, momentum, name)",
+    ),
+    (
+        "...\noptimizers:\n  generator:\n    choice:\n    - {lr: 0.1}\n    - {name: rmsprop,\n       alfa: 1}\n",
+        10,
+        "optimizers.generator.alfa: unknown key 'alfa'; did you mean 'alpha'?",
+    ),
+    (
+        "...\noptimizers:\n  schedule:\n    name: linear\n    finale: 0.1\n",
+        8,
+        "optimizers.schedule.finale: unknown key 'finale'; did you mean 'final'? (known: final, name, warmup_kimg)",
     ),
     ("...\nobjective:\n  loss: {name: lsgan, d: 1}\n", 6, "objective.loss.d: unknown key 'd'; (known: a, b, c, name)"),
     (
@@ -80,12 +95,22 @@ def test_a_dropped_item_does_not_shift_the_line(refusal):
             "exp.yaml:5: objective.loss: needs a `name` (minimax, non_saturating, hinge",
         ),
         (
-            "...\noptimizers: {generator: {name: sgd}}\n",
-            "optimizers.generator.name: 'sgd' is not allowed; (known: adam)",
+            "...\noptimizers: {generator: {name: sdg}}\n",
+            "exp.yaml:5: optimizers.generator: unknown name 'sdg'; did you mean 'sgd'? (known: adam, adamw, sgd,",
         ),
         (
+            "...\noptimizers: {generator: {lr: -1}}\n",
+            "exp.yaml:5: optimizers.generator.lr: Input should be greater than 0",
+        ),
+        (
+            "...\noptimizers: {generator: sgd}\n",
+            "exp.yaml:5: optimizers.generator: needs a mapping of keys, got 'sgd'; write it as {name: sgd}",
+        ),
+        ("...\noptimizers: {generator: null}\n", "optimizers.generator: needs a mapping of keys, got None"),
+        ("...\noptimizers: {generator: [adam]}\n", "optimizers.generator: needs a mapping of keys, got ['adam']"),
+        (
             "...\nsearch: {sampler: tpee}\n",
-            "search.sampler: 'tpee' is not allowed; did you mean 'tpe'? (known: tpe, random)",
+            "search.sampler: 'tpee' is not allowed; did you mean 'tpe'? (known: tpe, random",
         ),
         (
             "data: {source: x, resolution: 100}\ngenerator: {name: dcgan}\ndiscriminator: {name: dcgan}\n",
@@ -98,8 +123,18 @@ def test_a_dropped_item_does_not_shift_the_line(refusal):
         ("...\nevaluation: {protocols: []}\n", "exp.yaml:5: evaluation.protocols: Tuple should have at least 1 item"),
         ("...\n5: x\n", "exp.yaml:5: unknown key 5; (known:"),
         ("...\nbudget: {5: x}\n", "exp.yaml:5: budget"),
-        ("...\ntricks: [{name: label_smoothing, real: 0.5, fake: 0.5}]\n", "real (0.5) must be above fake (0.5)"),
-        ("...\ntricks: [{name: noisy_margins, low: 1.1}]\n", "low (1.1) must not be above high (1.0)"),
+        (
+            "...\ntricks: [{name: label_smoothing, real: 0.5, fake: 0.5}]\n",
+            "exp.yaml:5: tricks[0]: real (0.5) must be above fake (0.5)",
+        ),
+        (
+            "...\ntricks: [{name: noisy_margins, low: 1.1}]\n",
+            "exp.yaml:5: tricks[0]: low (1.1) must not be above high (1.0)",
+        ),
+        (
+            "...\ninitial: {checkpoint: a.pt, generator: false, discriminator: false}\n",
+            "exp.yaml:5: initial: generator and discriminator are both false, so nothing is taken",
+        ),
         ("preset: fastgam\n...\n", "exp.yaml:1: unknown preset 'fastgam'; did you mean 'fastgan'?"),
         ("preset: [dcgan]\n...\n", "exp.yaml:1: unknown preset ['dcgan']; (known: dcgan, fastgan,"),
     ],

@@ -3,6 +3,7 @@
 import yaml
 
 from ganray.recipe.overview import overview
+from ganray.recipe.recipe import Recipe
 
 TEXT = """\
 ...
@@ -49,6 +50,8 @@ def test_the_example_is_a_recipe_of_the_space(load):
     experiment = load(TEXT)
     text = overview(experiment, seed=3)
     example = yaml.safe_load(text.partition("an example recipe")[2].partition("\n")[2])
-    assert example == experiment.sample(3).model_dump(mode="json")
+    assert Recipe.model_validate(example) == experiment.sample(3)
     assert f"(hash {experiment.sample(3).hash[:12]})" in text
+    assert "\n  generator: {name: dcgan}\n" in text  # of all its options those that are not the default
+    assert "\n  objective:\n    loss: {name: " in text
     assert text != overview(experiment, seed=4)

@@ -61,7 +61,20 @@ def test_a_file_with_distributions_everywhere(validator):
     assert messages(validator, GOOD) == []
 
 
-@pytest.mark.parametrize("line", ["objective: {loss: {name: {choice: [hinge, minimax]}}}", "generator: {width: 8}"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "objective: {loss: {name: {choice: [hinge, minimax]}}}",
+        "generator: {width: 8}",
+        "optimizers: {generator: {lr: 0.1}, discriminator: {name: sgd, momentum: {uniform: [0, 0.9]}}}",
+        "optimizers: {generator: {choice: [{lr: 0.1, beta1: 0}, {name: rmsprop, alpha: 0.9}]}}",
+        "optimizers: {schedule: {name: linear, final: 0.1}}",
+        "optimizers: {schedule: {final: {choice: [0, 0.1]}}}",
+        "optimizers: {schedule: {choice: [null, {name: {choice: [linear, cosine]}, warmup_kimg: 1}]}}",
+        "objective: {conditioning: {choice: [null, {name: projection}, {name: acgan, weight: 0.5}]}}",
+        "initial: {checkpoint: runs/a.pt, discriminator: false}",
+    ],
+)
 def test_other_good_lines(validator, line):
     assert messages(validator, line) == []
 
@@ -89,6 +102,12 @@ def test_experiments(validator, path):
         ("budget: {kimg: {choice: [1, many]}}", "$.budget"),
         ("budget: {kimg: {choice: [1], default: 1}}", "$.budget"),
         ("seed: {uniform: [0, 1]}", "$.seed"),
+        ("optimizers: {generator: {name: sdg}}", "$.optimizers"),
+        ("optimizers: {generator: {name: sgd, beta1: 0.5}}", "$.optimizers"),
+        ("optimizers: {generator: {beta_1: 0.5}}", "$.optimizers"),
+        ("optimizers: {generator: sgd}", "$.optimizers"),
+        ("optimizers: {schedule: {name: linear, finale: 0.1}}", "$.optimizers"),
+        ("objective: {conditioning: {name: projection, weight: 1}}", "$.objective"),
         ("data: {fit: {int: [0, 1]}}", "$.data"),
         ("data: {resolution: 100}", "$.data"),
         ("generator: {name: dcgam}", "$.generator"),

@@ -34,7 +34,7 @@ def sweep(store, put_trial, put_scores, recipe, png):
     for name, status, loss, color, values in (
         ("aaaa1111bbbb", "completed", "lsgan", "red", {4.0: 61.5, 12.0: 20.25}),
         ("aabb2222cccc", "pruned", "hinge", "lime", {4.0: 70.0}),
-        ("dddd3333eeee", "failed", "wasserstein", "blue", {}),
+        ("dddd3333eeee", "failed", "minimax", "blue", {}),
     ):
         uri = store.put_artifact("demo", name, "grid.png", png(color))
         tricks = flips if loss == "lsgan" else []
@@ -144,7 +144,10 @@ def test_a_lost_picture_is_said_on_the_page_and_none_at_all_is_an_error(sweep, t
 
 def test_compare_says_what_differs_and_what_came_of_it(sweep, tmp_path):
     found = compare(sweep, "aaaa", "aab")
-    assert [(d.label, d.a, d.b) for d in found.recipe] == [("loss", "lsgan", "hinge"), ("flips", True, None)]
+    differences = [(d.label, d.a, d.b) for d in found.recipe]
+    assert differences[0] == ("loss", "lsgan", "hinge")
+    assert differences[-1] == ("flips", True, None)
+    assert [name for name, _, _ in differences[1:-1]] == ["loss.a", "loss.b", "loss.c"]  # the targets of lsgan
     assert [(d.path, d.a, d.b) for d in found.circumstances] == [("versions.torch", "lsgan", "hinge")]
     (metrics,) = found.metrics
     assert (metrics.a.best.frechet, metrics.a.best.kimg, metrics.b.final.frechet) == (20.25, 12.0, 70.0)

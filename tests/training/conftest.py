@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from ganray.recipe.recipe import Recipe
+from ganray.training.game import Perception, build_game
 from ganray.training.state import build_state
-from ganray.training.step import build_game, train_step
+from ganray.training.step import train_step
 
 DCGAN = {
     "data": {"source": "synthetic", "resolution": 32},
@@ -61,7 +62,7 @@ def begin(images):
         pixels = images(recipe.data.resolution)
         state = build_state(recipe, len(pixels), world or World())
         distance = torch.nn.functional.l1_loss if getattr(recipe.discriminator, "decode", None) else None
-        game = build_game(state, distance)
+        game = build_game(state, Perception(distance))
 
         def steps(n):
             return [train_step(state, game, pixels) for _ in range(n)]

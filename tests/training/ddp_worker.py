@@ -20,10 +20,11 @@ from ganray.models.registry import GENERATORS
 from ganray.recipe.recipe import Recipe
 from ganray.training.checkpoint import restore_checkpoint, save_checkpoint
 from ganray.training.distributed import World
+from ganray.training.game import Perception, build_game
 from ganray.training.health import Unhealthy
 from ganray.training.loop import Every, train
 from ganray.training.state import build_state
-from ganray.training.step import build_game, train_step
+from ganray.training.step import train_step
 
 SIZE = 2
 LOUDER = 8.0
@@ -37,8 +38,18 @@ OBJECTIVES = {
     "wasserstein": {"loss": {"name": "wasserstein"}, "penalties": [GP]},
     "rpgan": {"loss": {"name": "rpgan"}},
     "ragan": {"loss": {"name": "ragan"}},
+    "ralsgan": {"loss": {"name": "ralsgan"}},
+    "rahinge": {"loss": {"name": "rahinge"}},
+    "dual_contrastive": {"loss": {"name": "dual_contrastive"}},
+    "ebgan": {"loss": {"name": "ebgan", "pull_away": 0.5}},
     "ragan-r1": {"loss": {"name": "ragan"}, "penalties": [R1]},
     "hinge-r1-gp": {"loss": {"name": "hinge"}, "penalties": [R1, GP]},
+    "lecam-orthogonal": {
+        "loss": {"name": "hinge"},
+        "penalties": [{"name": "lecam", "weight": 1.0}],
+        "weight_penalties": [{"name": "orthogonal", "network": "both"}],
+    },
+    "feature-matching": {"loss": {"name": "lsgan"}, "generator_losses": [{"name": "feature_matching"}]},
 }
 
 
@@ -56,7 +67,7 @@ class PlainGenerator(nn.Module):
             nn.ConvTranspose2d(8, 3, 4, 2, 1),
         )
 
-    def forward(self, z):
+    def forward(self, z, labels=None):
         return ImagePair(torch.tanh(self.stages(z[:, :, None, None])), None)
 
 
@@ -73,13 +84,15 @@ def recipe_of(resolution=32, **sections):
 def begin(recipe, world):
     side = recipe.data.resolution
     state = build_state(recipe, len(IMAGES), world)
-    return state, build_game(state, nn.functional.l1_loss), IMAGES[..., :side, :side]
+    return state, build_game(state, Perception(nn.functional.l1_loss)), IMAGES[..., :side, :side]
 
 
 def gradients(objective, world):
     """Of both networks after one step, by name, with learning rates so small that D stays where it is."""
     slow = {"generator": {"lr": 1e-14}, "discriminator": {"lr": 1e-14}}
-    state, game, images = begin(recipe_of(objective=objective, optimizers=slow), world)
+    coder = {"name": "autoencoder", "width": 8, "code_dim": 8}
+    other = {"discriminator": coder} if objective["loss"]["name"] == "ebgan" else {}
+    state, game, images = begin(recipe_of(objective=objective, optimizers=slow, **other), world)
     with torch.no_grad():  # fresh logits are about 1e-4, where every loss is linear: made to be about 1
         for p in state.discriminator.parameters():
             p.mul_(LOUDER)
@@ -107,6 +120,9 @@ def compare_gradients(expected, world):
 def unequal(state, world):
     """Names of tensors that are not the same on every worker, bit for bit."""
     modules = {"generator": state.generator, "discriminator": state.discriminator, "ema": state.ema}
+    modules |= {
+        name: module for name, module in state.extras.named_children() if name != "replay"
+    }  # each has fakes of its own
     mine = {f"{n}.{k}": v.clone() for n, m in modules.items() for k, v in m.state_dict().items()}
     for name, optimizer in (("adam_g", state.optimizer_g), ("adam_d", state.optimizer_d)):
         for index, moments in optimizer.state_dict()["state"].items():
@@ -116,6 +132,20 @@ def unequal(state, world):
 
 
 TRICKS = [{"name": "diffaugment"}, {"name": "flips"}, {"name": "ema", "decay": 0.8}]
+STATEFUL = {
+    "loss": {"name": "non_saturating"},
+    "penalties": [{"name": "lecam"}, {"name": "dragan"}],
+    "weight_penalties": [{"name": "historical_averaging"}],
+    "generator_losses": [{"name": "path_length", "every": 2}],
+    "self_supervision": [{"name": "rotation"}, {"name": "contrastive"}],
+}
+FOLLOWING = [
+    {"name": "ada", "kimg": 0.05, "interval": 1},
+    {"name": "apa", "kimg": 0.05, "interval": 1},
+    {"name": "skip_discriminator"},
+    {"name": "top_k"},
+    {"name": "ema", "decay": 0.8, "warmup": True},
+]
 HALF = {"kimg": 0.08, "batch_size": 4}
 FASTGAN = {"name": "fastgan", "width": 4, "latent_dim": 8}
 
@@ -127,6 +157,10 @@ def consistency(world, folder):
                              "decode": {"distance": "l1"}}, tricks=[*TRICKS, {"name": "noisy_margins"}], budget=HALF),
         "batch-norm": recipe_of(64, generator=FASTGAN, discriminator={"name": "dcgan", "width": 4, "norm": "batch"},
                                 tricks=TRICKS, budget=HALF),
+        "stateful": recipe_of(32, generator={"name": "dcgan", "width": 4, "latent_dim": 8, "norm": "instance"},
+                              objective=STATEFUL, tricks=FOLLOWING, budget=HALF),
+        "pretrained": recipe_of(32, objective={"generator_losses": [{"name": "l1"}]}, budget=HALF,
+                                tricks=[*TRICKS, {"name": "pretrain", "kimg": 0.004}, {"name": "replay"}]),
     }  # fmt: skip
     result = {}
     for name, recipe in recipes.items():

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from ganray.recipe.presets import PRESETS, load_preset
 from ganray.recipe.recipe import Recipe
 from ganray.training.distributed import World
+from ganray.training.game import Perception, build_game
 from ganray.training.state import build_state
-from ganray.training.step import build_game, train_step
+from ganray.training.step import train_step
 
 GOLDEN = Path(__file__).with_name("golden_curve.json")
 NAMES = ("loss_d", "loss_g", "logits_real", "logits_fake", "grad_norm_d", "grad_norm_g")
@@ -41,6 +43,22 @@ RECIPES = {
 }
 
 
+def preset(name):
+    """A preset with the same switches and the smallest networks; LPIPS, whose weights are a download, becomes L1."""
+    tree = load_preset(name)
+    tree["data"] = {"source": "synthetic", "resolution": 64}
+    for network in ("generator", "discriminator"):
+        tree[network]["width"] = 4
+    tree["generator"]["latent_dim"] = 8
+    if tree["discriminator"].get("decode"):
+        tree["discriminator"]["decode"]["distance"] = "l1"
+    tree["budget"]["batch_size"] = 2
+    return tree
+
+
+RECIPES |= {f"preset {name}": preset(name) for name in PRESETS}
+
+
 def curve(name):
     """{quantity: its value at each step}."""
     recipe = Recipe.model_validate(RECIPES[name])
@@ -48,7 +66,7 @@ def curve(name):
     coarse = torch.rand(12, 3, 4, 4, generator=torch.Generator().manual_seed(7)) * 255
     images = torch.nn.functional.interpolate(coarse, size=side, mode="nearest").round().byte()
     state = build_state(recipe, len(images), World())
-    game = build_game(state, torch.nn.functional.l1_loss)
+    game = build_game(state, Perception(torch.nn.functional.l1_loss))
     readings = [train_step(state, game, images) for _ in range(STEPS)]
     return {each: [float(stats[each]) for stats in readings] for each in NAMES}
 

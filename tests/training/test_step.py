@@ -7,8 +7,10 @@ import torch
 
 from ganray.models.outputs import ImagePair
 from ganray.training.distributed import World, average_gradients, global_mean
+from ganray.training.inputs import next_batch
 from ganray.training.loop import prepare_device
-from ganray.training.step import discriminator_step, frozen, generator_step, next_latents, next_reals
+from ganray.training.step import discriminator_step, generator_step
+from ganray.training.updates import frozen
 
 
 def parameters(network):
@@ -22,9 +24,10 @@ def moved(network, before):
 def test_the_discriminator_step_moves_the_discriminator_alone(dcgan, begin, images):
     # (With the hinge the last bias has no gradient at first: reals pull it up as much as fakes pull it down.)
     state, game, _ = begin(dcgan(objective={"loss": {"name": "non_saturating"}}))
-    x_real, x_fake = next_reals(state, game, images()), game.generate(next_latents(state))
+    batch = next_batch(state, images())
+    x_fake = game.generate(batch.z)
     before_g, before_d = parameters(state.generator), parameters(state.discriminator)
-    discriminator_step(state, game, x_real, ImagePair(x_fake.full.detach(), None))
+    discriminator_step(state, game, batch, x_fake)
     assert moved(state.discriminator, before_d) == before_d.keys()
     assert not moved(state.generator, before_g)
     assert all(p.grad is None for p in state.generator.parameters())
@@ -33,9 +36,10 @@ def test_the_discriminator_step_moves_the_discriminator_alone(dcgan, begin, imag
 @pytest.mark.parametrize("loss", ["hinge", "ragan"])
 def test_the_generator_step_moves_the_generator_alone(dcgan, begin, images, loss):
     state, game, _ = begin(dcgan(objective={"loss": {"name": loss}}))
-    x_real, x_fake = next_reals(state, game, images()), game.generate(next_latents(state))
+    batch = next_batch(state, images())
+    x_fake = game.generate(batch.z)
     before_g, before_d = parameters(state.generator), parameters(state.discriminator)
-    generator_step(state, game, x_real, x_fake)
+    generator_step(state, game, batch, x_fake)
     assert moved(state.generator, before_g) == before_g.keys()
     assert not moved(state.discriminator, before_d)
     assert all(p.grad is None for p in state.discriminator.parameters())
@@ -46,7 +50,7 @@ def test_a_frozen_network_thaws_after_an_exception(dcgan, begin):
     state, _, _ = begin(dcgan())
 
     def boom():
-        with frozen(state.discriminator):
+        with frozen(state.parameters_d):
             assert not any(p.requires_grad for p in state.discriminator.parameters())
             raise RuntimeError("boom")
 
@@ -57,9 +61,9 @@ def test_a_frozen_network_thaws_after_an_exception(dcgan, begin):
 
 def test_the_generator_step_thaws_the_discriminator_where_it_fails(dcgan, begin, images):
     state, game, _ = begin(dcgan())
-    x_real = next_reals(state, game, images())
+    batch = next_batch(state, images())
     with pytest.raises(RuntimeError):
-        generator_step(state, game, x_real, ImagePair(torch.zeros(4, 5, 32, 32), None))  # five channels
+        generator_step(state, game, batch, ImagePair(torch.zeros(4, 5, 32, 32), None))  # five channels
     assert all(p.requires_grad for p in state.discriminator.parameters())
 
 
@@ -98,9 +102,9 @@ def test_lazy_penalties_are_counted_at_their_steps_only(dcgan, begin):
 
 
 def test_reals_are_scaled_and_come_in_the_samplers_order(dcgan, begin, images):
-    state, game, _ = begin(dcgan())
+    state, _, _ = begin(dcgan())
     order = type(state.sampler)(state.sampler.n_images, 4, state.recipe.seed).next_batch()
-    x_real = next_reals(state, game, images())
+    x_real = next_batch(state, images()).x_real
     assert torch.equal(((x_real + 1) * 127.5).round().byte(), images()[order])
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from ganray.store.store import Store
 from ganray.training.checkpoint import read_checkpoint
 from ganray.training.distributed import World
+from ganray.training.game import Perception
 from ganray.training.state import build_state
 from ganray.trial import run as run_
 from ganray.trial.assess import assess, load_scorers
@@ -168,6 +169,6 @@ def test_the_networks_of_a_distance_do_not_move_the_random_numbers(job):
     }
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    assert run_.load_distance(job(**fastgan).recipe, torch.device("cpu")) is not None
+    assert run_.load_perception(job(**fastgan).recipe, torch.device("cpu")).distance is not None
     assert torch.equal(before, torch.get_rng_state())
-    assert run_.load_distance(job().recipe, torch.device("cpu")) is None
+    assert run_.load_perception(job().recipe, torch.device("cpu")) == Perception()

@@ -128,3 +128,78 @@ def test_state_round_trips_and_goes_on_the_same():
     assert resumed.state_dict().keys() == ema.state_dict().keys()
     for name, value in ema.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_warm_up_by_hand():
+    """Decays 2/11, 3/12, 4/13 (after the first update, which copies), then the limit of 0.3."""
+    generator = nn.Linear(2, 2)
+    ema = make_ema(generator, 0.3, warmup=True)
+    states = [3.0, -1.0, 4.0, 1.0, -5.0]
+    expected = states[0]
+    for t, state in enumerate(states):
+        set_all(generator, state)
+        update_ema(ema, generator)
+        if t:
+            decay = min(0.3, {1: 2 / 11, 2: 3 / 12, 3: 4 / 13, 4: 5 / 14}[t])
+            expected = decay * expected + (1 - decay) * state
+        for p in ema.module.parameters():
+            torch.testing.assert_close(p, torch.full_like(p, expected))
+
+
+def test_warm_up_reaches_the_decay():
+    """(1 + t) / (10 + t) = 0.9 at t = 80: from then on both averages shrink a distance alike."""
+    generator = nn.Linear(2, 2)
+    ema = make_ema(generator, 0.9, warmup=True)
+    ema.n_averaged.fill_(80)
+    set_all(ema.module, 10.0)
+    set_all(generator, 0.0)
+    for n in range(1, 4):
+        update_ema(ema, generator)
+        for p in ema.module.parameters():
+            torch.testing.assert_close(p, torch.full_like(p, 10 * 0.9**n))
+
+
+def test_warm_up_treats_buffers_as_ever():
+    torch.manual_seed(0)
+    generator = small_generator()
+    ema = make_ema(generator, 0.9, warmup=True)
+    for _ in range(10):
+        move(generator)
+        update_ema(ema, generator)
+    averaged, current = dict(ema.module.named_buffers()), dict(generator.named_buffers())
+    for name in current:
+        if name.endswith(("._u", "._v", "num_batches_tracked")):
+            assert torch.equal(averaged[name], current[name])
+    assert not torch.equal(averaged["1.running_mean"], current["1.running_mean"])
+
+
+@pytest.mark.parametrize("warmup", [False, True])
+def test_a_restored_average_goes_on_exactly(warmup):
+    torch.manual_seed(0)
+    generator = small_generator()
+    ema, again = (make_ema(generator, 0.9, warmup) for _ in range(2))
+    for _ in range(3):
+        move(generator)
+        update_ema(ema, generator)
+    again.load_state_dict({name: value.clone() for name, value in ema.state_dict().items()})
+    for _ in range(3):
+        move(generator)
+        update_ema(ema, generator)
+        update_ema(again, generator)
+    for name, value in ema.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name])
+    assert ema.state_dict().keys() == make_ema(generator, 0.9).state_dict().keys()
+
+
+def test_without_warm_up_it_is_torchs_average_bit_for_bit():
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    torch.manual_seed(0)
+    generator = small_generator()
+    ema, torchs = make_ema(generator, 0.97), AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(0.97))
+    for _ in range(5):
+        move(generator)
+        update_ema(ema, generator)
+        torchs.update_parameters(generator)
+    for a, b in zip(ema.module.parameters(), torchs.module.parameters()):
+        assert torch.equal(a, b)

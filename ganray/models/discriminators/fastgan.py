@@ -1,15 +1,14 @@
-"""FastGAN's self-supervised discriminator (Liu et al. 2021, arXiv 2101.04775, section 3.2), 64 to 1024 px."""
+"""FastGAN's self-supervised discriminator (Liu et al. 2021, arXiv 2101.04775), 64 to 1024 px."""
 
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganray.models.generators.fastgan import small_side
 from ganray.models.layers import LEAK, DownBlock, SkipExcitation, batch_norm, conv, down_stage, up_block
 from ganray.models.outputs import DiscriminatorOutput, ImagePair, Reconstructions
-from ganray.recipe import networks
+from ganray.recipe import discriminators as specs
 
 # Channels at each side of the feature map, as a multiple of the width.
 CHANNELS: dict[int, float] = {512: 1 / 8, 256: 1 / 4, 128: 1 / 2, 64: 1, 32: 2, 16: 4, 8: 8}
@@ -21,15 +20,15 @@ DECODER_CHANNELS: dict[int, int] = {16: 128, 32: 64, 64: 64, 128: 32}
 
 
 class FastGANDiscriminator(nn.Module):
-    """`ImagePair -> logits [N, 50]`: 5 x 5 patches of the whole image, then 5 x 5 of the small one.
+    """`ImagePair -> two heads [N, 25]`: 5 x 5 patches of the whole image, and 5 x 5 of the small one.
 
     With `decode`, three decoders reconstruct the whole image from the last map (8 x 8), the small image from
     its own last map (8 x 8) and one quarter of the image from that quarter (8 x 8) of the 16 x 16 map. Each
     makes what it stands for at 128 px, or at its own size where that is less: R, S, and R / 2 for the quarter.
-    Features: the maps of 32, 16 and 8 px, then the last map of the small image.
+    Features: the last map of the small image, then the maps of 32, 16 and 8 px of the whole one.
     """
 
-    def __init__(self, spec: networks.FastGANDiscriminator, resolution: int) -> None:
+    def __init__(self, spec: specs.FastGANDiscriminator, resolution: int) -> None:
         super().__init__()
 
         def channels(side: int) -> int:
@@ -43,7 +42,7 @@ class FastGANDiscriminator(nn.Module):
         self.excitations = nn.ModuleDict()
         for side in (side for side in CHANNELS if side < first):
             self.down[str(side)] = DownBlock(channels(2 * side), channels(side), spectral=spectral)
-            if side in EXCITED and 8 * side <= first:
+            if spec.skip and side in EXCITED and 8 * side <= first:
                 self.excitations[str(side)] = SkipExcitation(channels(8 * side), channels(side), spectral=spectral)
         self.head_full = nn.Sequential(
             conv(channels(8), HEAD_CHANNELS * spec.width, 1, spectral=spectral),
@@ -64,19 +63,31 @@ class FastGANDiscriminator(nn.Module):
             self.decoders["quarter"] = _decoder(channels(16), min(128, resolution // 2), spectral)
             self.decoders["small"] = _decoder(small[-1], min(128, self.small_side), spectral)
 
-    def forward(self, images: ImagePair, *, quarter: int | None = None) -> DiscriminatorOutput:
-        """Logits and features; reconstructions too where `quarter` (0 to 3) is given and decoders exist."""
+    def forward(
+        self, images: ImagePair, *, quarter: int | None = None, labels: Tensor | None = None
+    ) -> DiscriminatorOutput:
+        """Judge images; reconstruct too where `quarter` (0 to 3) is given and decoders exist. Ignores `labels`."""
         small_image = images.small
         if small_image is None:
             small_image = F.interpolate(images.full, size=self.small_side, mode="nearest")
         maps = self._encode(images.full)
         map_small: Tensor = self.encoder_small(small_image)  # [N, 4 width, 8, 8]
-        logits = [self.head_full(maps[8]).flatten(1), self.head_small(map_small).flatten(1)]  # [N, 25] each
         return DiscriminatorOutput(
-            logits=torch.cat(logits, dim=1),
-            features=(maps[32], maps[16], maps[8], map_small),
+            heads=(self.head_full(maps[8]).flatten(1), self.head_small(map_small).flatten(1)),
+            features=(map_small, maps[32], maps[16], maps[8]),
             reconstructions=None if quarter is None else self._decode(maps, map_small, quarter),
         )
+
+    def stages_from_image(self) -> list[nn.Module]:
+        """The stages of both branches side by side, in the order in which the images pass; the heads are none."""
+        full: list[list[nn.Module]] = [[self.stem]]
+        for name, block in self.down.items():
+            full.append([block, self.excitations[name]] if name in self.excitations else [block])
+        small: list[nn.Module] = [self.encoder_small[:2], *self.encoder_small[2:]]
+        return [
+            nn.ModuleList(stage if reduced is None else [*stage, reduced])
+            for stage, reduced in zip_longest(full, small)
+        ]
 
     def _encode(self, x: Tensor) -> dict[int, Tensor]:
         x = self.stem(x)

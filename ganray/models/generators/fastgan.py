@@ -1,11 +1,14 @@
-"""FastGAN's generator (Liu et al. 2021, arXiv 2101.04775, section 3.1), 64 to 1024 px."""
+"""FastGAN's generator (Liu et al. 2021, arXiv 2101.04775), 64 to 1024 px."""
+
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from ganray.models.layers import SkipExcitation, batch_norm, conv, conv_transposed, noisy_up_block, up_block
+from ganray.models.options import make_activation
 from ganray.models.outputs import ImagePair
-from ganray.recipe import networks
+from ganray.recipe import generators as specs
 
 # Channels at each side of the feature map, as a multiple of the width.
 CHANNELS: dict[int, float] = {
@@ -16,7 +19,7 @@ EXCITED = (64, 128, 256, 512)  # maps that the map of a sixteenth of their side 
 
 
 def small_side(resolution: int) -> int:
-    """Side of the second, small image: 128 px as in the paper, or half the resolution below 256 px."""
+    """Side of the second, small image: 128 px as in the authors' code, or half the resolution below 256 px."""
     return min(128, resolution // 2)
 
 
@@ -26,7 +29,7 @@ class FastGANGenerator(nn.Module):
     The output is in [-1, 1] by tanh; `output: linear` leaves it unbounded.
     """
 
-    def __init__(self, spec: networks.FastGANGenerator, resolution: int) -> None:
+    def __init__(self, spec: specs.FastGANGenerator, resolution: int) -> None:
         super().__init__()
 
         def channels(side: int) -> int:
@@ -35,23 +38,26 @@ class FastGANGenerator(nn.Module):
         self.latent_dim = spec.latent_dim
         self.small_side = small_side(resolution)
         sides = [side for side in CHANNELS if 4 < side <= resolution]
+        # GLU halves the channels that a convolution makes; another activation has a convolution of half the size.
+        activation, widen = (None, 2) if spec.activation == "glu" else (make_activation(spec.activation), 1)
         self.initial = nn.Sequential(
-            conv_transposed(spec.latent_dim, 2 * channels(4), 4, spectral=True),
-            batch_norm(2 * channels(4)),
-            nn.GLU(dim=1),
+            conv_transposed(spec.latent_dim, widen * channels(4), 4, spectral=True),
+            batch_norm(widen * channels(4)),
+            activation or nn.GLU(dim=1),
         )
         self.blocks = nn.ModuleDict()
         self.excitations = nn.ModuleDict()
         for side in sides:
-            block = noisy_up_block if side in NOISY else up_block
-            self.blocks[str(side)] = block(channels(side // 2), channels(side), spectral=True)
+            block = partial(noisy_up_block, noise=spec.noise) if side in NOISY else up_block
+            self.blocks[str(side)] = block(channels(side // 2), channels(side), spectral=True, activation=activation)
             if spec.skip and side in EXCITED:
                 self.excitations[str(side)] = SkipExcitation(channels(side // 16), channels(side), spectral=True)
         self.to_small = conv(channels(self.small_side), 3, 1, spectral=True)
         self.to_full = conv(channels(resolution), 3, 3, padding=1, spectral=True)
         self.bounded = spec.output == "tanh"
 
-    def forward(self, z: Tensor) -> ImagePair:
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> ImagePair:
+        """Images of latents `[N, latent_dim]`. `labels` are for generators that have classes; here they are ignored."""
         x: Tensor = self.initial(z[:, :, None, None])  # [N, 16 width, 4, 4]
         maps = {4: x}
         for name, block in self.blocks.items():

@@ -1,0 +1,197 @@
+"""Writes docs/recipes.md: the recipe book with what has been measured.    make docs
+
+Made from the docstrings of the specs, the table of refused combinations, the baselines of experiments/*.yaml, and
+benchmarks/results/switches.json where that is there: {"hacks": the output of `ganray effects hacks --format json`, ...}.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ganray.recipe.book import Component, components
+from ganray.recipe.combinations import REFUSALS
+from ganray.recipe.conflicts import LISTS
+from ganray.recipe.experiment import Experiment, load_experiment
+from ganray.recipe.recipe import Recipe
+from ganray.report.cells import number
+from ganray.report.effects import Effect, Effects
+from ganray.report.render_book import Key, book_to_markdown, rules_to_markdown
+from ganray.report.render_effects import effects_to_markdown
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "recipes.md"
+MEASURED = ROOT / "benchmarks" / "results" / "switches.json"
+EXPERIMENTS = ("hacks", "losses", "discriminators")
+STUDENT_3_SEEDS = 4.303
+"""Student's t at 97.5 % for the mean of three differences: 2 degrees of freedom."""
+
+
+def page(measured: Path = MEASURED) -> str:
+    """The whole page."""
+    book, files = components(), {name: load(name) for name in EXPERIMENTS}
+    found = read(measured) if measured.exists() else {}
+    effects = by_component(found, {name: baseline(file) for name, file in files.items()}) if found else None
+    parts = [head(book), limits(files["hacks"]), results(found), book_to_markdown(book, effects), rules_to_markdown()]
+    return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def load(name: str) -> Experiment:
+    return load_experiment(ROOT / "experiments" / f"{name}.yaml", check=False)
+
+
+def baseline(experiment: Experiment) -> Recipe:
+    """The recipe that every switch is compared with."""
+    assert experiment.design is not None, f"{experiment.name} is no designed experiment"
+    return experiment.fixed(experiment.design[0])
+
+
+def read(path: Path) -> dict[str, Effects]:
+    """Experiment to what `ganray effects` said of it."""
+    texts: dict[str, Any] = json.loads(path.read_text())
+    return {name: _effects(text) for name, text in texts.items()}
+
+
+def _effects(text: dict[str, Any]) -> Effects:
+    rows = {"baseline": _effect(text["baseline"]), "effects": tuple(_effect(row) for row in text["effects"])}
+    return Effects(**{**text, **rows, "notes": tuple(text["notes"])})
+
+
+def _effect(row: dict[str, Any]) -> Effect:
+    return Effect(**{**row, "seeds": tuple(row["seeds"]), "diagnoses": tuple(row["diagnoses"])})
+
+
+def head(book: list[Component]) -> str:
+    families = len({component.family for component in book})
+    return f"""\
+<!-- Made by `make docs` from the code and benchmarks/results/switches.json. Changes by hand are lost. -->
+
+# The recipe book
+
+{len(book)} components in {families} families, and {len(REFUSALS)} rules on what does not go together. Each is a typed part of a
+recipe, can be searched like any value ([experiments.md](experiments.md)), and cites its source.
+
+`ganray recipes` prints the list, `ganray recipes lecam` one component. Under "Refused" stands what `ganray validate`
+refuses, found by asking the rules with each component in a plain recipe: DCGAN at 64 px, the hinge, FID.
+"""
+
+
+def limits(experiment: Experiment) -> str:
+    """What the small experiments can tell; the numbers are the file's own."""
+    recipe = baseline(experiment)
+    budget, seeds = recipe.budget, experiment.space["seed"]["choice"]
+    steps = round(budget.kimg * 1000 / budget.batch_size)
+    switches = len(experiment.design or ()) // len(seeds) - 1
+    return f"""\
+## What a small run on a CPU can tell
+
+The experiments `hacks`, `losses` and `discriminators` train for {budget.kimg:g} kimg ({steps} steps of {budget.batch_size} images) at \
+{recipe.data.resolution} px, with
+{len(seeds)} seeds, on 100 images of one kind, and are scored under `{recipe.evaluation.protocols[0]}`.
+
+They can tell:
+
+- whether a switch runs, and what it costs in images per second on a CPU;
+- whether it breaks a training in its first {steps} steps: non-finite values, collapse, a discriminator that has won;
+- whether it helps or harms the beginning of a training by a lot, on this set and beside this baseline.
+
+They cannot tell:
+
+- **How good the images become.** After {steps} steps nothing has converged. What begins fast may end worse.
+- **What acts late.** D's overfitting, and so what ADA, APA, LeCam or consistency do against it; learning rate
+  schedules; an EMA with a long memory.
+- **Small effects.** With {len(seeds)} seeds the interval reaches {STUDENT_3_SEEDS / len(seeds) ** 0.5:.1f} standard deviations of the seeds' differences to either side
+  (Student, {len(seeds) - 1} degrees of freedom), so most real effects stay inside it. "No clear effect" is not "no effect".
+- **Which of the stars are luck.** Of {switches} switches in `hacks`, about {round(0.05 * switches)} would have an interval without 0 by chance.
+- **What goes well together.** One switch is changed at a time, beside one baseline.
+- **Other images, sizes and networks.** At 256 px and with FastGAN the order may be another. The same designs for a GPU
+  are in `experiments/*_256.yaml`; they have not been run.
+- **FID.** The protocol compares 200 samples by EfficientNet-Lite0. Its numbers compare with each other only.
+"""
+
+
+def results(found: Mapping[str, Effects]) -> str:
+    """The tables, or that there are none."""
+    if not found:
+        return """\
+## Measured effects
+
+Not measured yet. To measure:
+
+```
+ganray sweep experiments/hacks.yaml && ganray effects hacks
+ganray sweep experiments/losses.yaml && ganray effects losses
+ganray sweep experiments/discriminators.yaml && ganray effects discriminators
+```
+"""
+    missing = [f"`{name}`" for name in EXPERIMENTS if name not in found]
+    tables = [effects_to_markdown(effects) for effects in found.values()]
+    lines = [f"Not measured yet: {', '.join(missing)}.\n"] if missing else []
+    intro = "The baseline is the first option of every choice in the experiment's file.\n"
+    return "\n".join(["## Measured effects\n", intro, *lines, *tables])
+
+
+def by_component(found: Mapping[str, Effects], baselines: Mapping[str, Recipe]) -> dict[Key, list[str]]:
+    """What was measured of each component, as cells of a table."""
+    cells: dict[Key, list[str]] = defaultdict(list)
+    for name, effects in found.items():
+        for effect in effects.effects:
+            for key in sorted(switched(effect.change, baselines[name])):
+                cells[key].append(f"`{effect.change}` {_value(effect)} ({name})")
+    return cells
+
+
+def _value(effect: Effect) -> str:
+    if effect.difference is None:
+        return "not comparable: no seed was completed"
+    interval = "" if effect.low is None else f" [{_signed(effect.low)}, {_signed(effect.high)}]"
+    return _signed(effect.difference) + interval + (" *" if effect.is_clear else "")
+
+
+def _signed(value: float | None) -> str:
+    return f"{'+' if value is not None and value > 0 else ''}{number(value)}"
+
+
+def switched(change: str, baseline: Recipe) -> set[Key]:
+    """The components that a change is about, in the words of `ganray effects`: `+ replay (share 0.5)`, `D.norm batch`."""
+    return {key for word in _words(change) for key in _components(word, baseline)}
+
+
+def _words(change: str) -> list[str]:
+    """Split at the commas outside brackets, except those of a value (`diffaugment.policy color,translation`)."""
+    return re.split(r", (?![^(]*\))", change)
+
+
+def _components(word: str, baseline: Recipe) -> Iterator[Key]:
+    subject, _, value = word.removeprefix("+ ").removeprefix("- ").partition(" ")
+    whole, _, field = subject.partition(".")
+    optimizers = baseline.optimizers
+    places = {
+        "G": ("generator", baseline.generator.name),
+        "D": ("discriminator", baseline.discriminator.name),
+        "loss": ("objective.loss", baseline.objective.loss.name),
+        "conditioning": ("objective.conditioning", getattr(baseline.objective.conditioning, "name", "")),
+        "optimizers.G": (OPTIMIZERS, optimizers.generator.name),
+        "optimizers.D": (OPTIMIZERS, optimizers.discriminator.name),
+        "optimizers.schedule": ("optimizers.schedule", getattr(optimizers.schedule, "name", "")),
+    }
+    if whole == "optimizers":
+        role, _, field = field.partition(".")
+        whole = f"optimizers.{role}"
+    if whole in places:
+        place, name = places[whole]
+        yield (place, name if field else value)
+    else:
+        yield from ((c.place, c.name) for c in components() if c.place in LISTS and c.name == whole)
+
+
+OPTIMIZERS = "optimizers.generator and optimizers.discriminator"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    print(f"wrote {PAGE.relative_to(ROOT)}")
