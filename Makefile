@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.install-stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint install format clean
+.PHONY: help quickstart test lint docs install format clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -24,6 +24,9 @@ lint: $(STAMP)  ## ruff, mypy and the import layers
 	@$(BIN)/ruff format --check -q . || { echo "run: make format"; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+docs: $(STAMP)  ## Write docs/recipes.md from the code and what has been measured
+	@$(BIN)/python docs/build_recipes.py
 
 install: $(STAMP)  ## Only set up .venv
 

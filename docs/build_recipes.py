@@ -1,7 +1,7 @@
 """Writes docs/recipes.md: the recipe book with what has been measured.    make docs
 
 Made from the docstrings of the specs, the table of refused combinations, the baselines of experiments/*.yaml, and
-benchmarks/results/switches.json where that is there: {"hacks": the output of `ganray effects hacks --format json`, ...}.
+benchmarks/results/switches.json where that is there: experiment to the output of `ganray effects NAME --format json`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from scipy.special import stdtrit
 
 from ganray.recipe.book import Component, components
 from ganray.recipe.combinations import REFUSALS
@@ -27,16 +29,15 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "recipes.md"
 MEASURED = ROOT / "benchmarks" / "results" / "switches.json"
 EXPERIMENTS = ("hacks", "losses", "discriminators")
-STUDENT_3_SEEDS = 4.303
-"""Student's t at 97.5 % for the mean of three differences: 2 degrees of freedom."""
+OPTIMIZERS = "optimizers.generator and optimizers.discriminator"
 
 
 def page(measured: Path = MEASURED) -> str:
     """The whole page."""
-    book, files = components(), {name: load(name) for name in EXPERIMENTS}
-    found = read(measured) if measured.exists() else {}
-    effects = by_component(found, {name: baseline(file) for name, file in files.items()}) if found else None
-    parts = [head(book), limits(files["hacks"]), results(found), book_to_markdown(book, effects), rules_to_markdown()]
+    book, found = components(), read(measured) if measured.exists() else {}
+    effects = by_component(found, {name: baseline(load(name)) for name in found}) if found else None
+    intro = [head(book), limits(load("hacks"), found), results(found)]
+    parts = [*intro, book_to_markdown(book, effects), rules_to_markdown()]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
@@ -72,26 +73,28 @@ def head(book: list[Component]) -> str:
 
 # The recipe book
 
-{len(book)} components in {families} families, and {len(REFUSALS)} rules on what does not go together. Each is a typed part of a
-recipe, can be searched like any value ([experiments.md](experiments.md)), and cites its source.
+{len(book)} components in {families} families, and {len(REFUSALS)} rules on what does not go together.
+A component is a typed part of a recipe, and can be searched like any value ([experiments.md](experiments.md)).
 
 `ganray recipes` prints the list, `ganray recipes lecam` one component. Under "Refused" stands what `ganray validate`
 refuses, found by asking the rules with each component in a plain recipe: DCGAN at 64 px, the hinge, FID.
 """
 
 
-def limits(experiment: Experiment) -> str:
+def limits(experiment: Experiment, found: Mapping[str, Effects]) -> str:
     """What the small experiments can tell; the numbers are the file's own."""
-    recipe = baseline(experiment)
-    budget, seeds = recipe.budget, experiment.space["seed"]["choice"]
-    steps = round(budget.kimg * 1000 / budget.batch_size)
-    switches = len(experiment.design or ()) // len(seeds) - 1
+    recipe, seeds = baseline(experiment), len(experiment.space["seed"]["choice"])
+    kimg, batch = recipe.budget.kimg, recipe.budget.batch_size
+    steps = round(kimg * 1000 / batch)
+    spreads = float(stdtrit(seeds - 1, 0.975)) / seeds**0.5
+    not_run = "" if any(name.endswith("_256") for name in found) else "; they have not been run"
+    switches = len(experiment.design or ()) // seeds - 1
     return f"""\
 ## What a small run on a CPU can tell
 
-The experiments `hacks`, `losses` and `discriminators` train for {budget.kimg:g} kimg ({steps} steps of {budget.batch_size} images) at \
-{recipe.data.resolution} px, with
-{len(seeds)} seeds, on 100 images of one kind, and are scored under `{recipe.evaluation.protocols[0]}`.
+The experiments `hacks`, `losses` and `discriminators` train for {kimg:g} kimg, which is {steps} steps of {batch}
+images, at {recipe.data.resolution} px on the few images of `{recipe.data.source}`, each with {seeds} seeds. They are
+scored under `{recipe.evaluation.protocols[0]}`.
 
 They can tell:
 
@@ -104,12 +107,13 @@ They cannot tell:
 - **How good the images become.** After {steps} steps nothing has converged. What begins fast may end worse.
 - **What acts late.** D's overfitting, and so what ADA, APA, LeCam or consistency do against it; learning rate
   schedules; an EMA with a long memory.
-- **Small effects.** With {len(seeds)} seeds the interval reaches {STUDENT_3_SEEDS / len(seeds) ** 0.5:.1f} standard deviations of the seeds' differences to either side
-  (Student, {len(seeds) - 1} degrees of freedom), so most real effects stay inside it. "No clear effect" is not "no effect".
-- **Which of the stars are luck.** Of {switches} switches in `hacks`, about {round(0.05 * switches)} would have an interval without 0 by chance.
+- **Small effects.** With {seeds} seeds the interval reaches {spreads:.1f} standard deviations of the seeds' differences
+  to either side (Student's t), so most real effects stay inside it. "No clear effect" is not "no effect".
+- **Which clear effects are luck.** Of the {switches} switches in `hacks`, about {round(0.05 * switches)} would have an
+  interval without 0 by chance.
 - **What goes well together.** One switch is changed at a time, beside one baseline.
 - **Other images, sizes and networks.** At 256 px and with FastGAN the order may be another. The same designs for a GPU
-  are in `experiments/*_256.yaml`; they have not been run.
+  are in `experiments/*_256.yaml`{not_run}.
 - **FID.** The protocol compares 200 samples by EfficientNet-Lite0. Its numbers compare with each other only.
 """
 
@@ -147,9 +151,10 @@ def by_component(found: Mapping[str, Effects], baselines: Mapping[str, Recipe]) 
 
 def _value(effect: Effect) -> str:
     if effect.difference is None:
-        return "not comparable: no seed was completed"
+        return "not comparable, no seed completed"
     interval = "" if effect.low is None else f" [{_signed(effect.low)}, {_signed(effect.high)}]"
-    return _signed(effect.difference) + interval + (" *" if effect.is_clear else "")
+    failed = f", {effect.failed} failed" if effect.failed else ""
+    return _signed(effect.difference) + interval + (" *" if effect.is_clear else "") + failed
 
 
 def _signed(value: float | None) -> str:
@@ -157,12 +162,12 @@ def _signed(value: float | None) -> str:
 
 
 def switched(change: str, baseline: Recipe) -> set[Key]:
-    """The components that a change is about, in the words of `ganray effects`: `+ replay (share 0.5)`, `D.norm batch`."""
+    """The components that a change is about, as `ganray effects` words it: `+ replay (share 0.5)`, `D.norm batch`."""
     return {key for word in _words(change) for key in _components(word, baseline)}
 
 
 def _words(change: str) -> list[str]:
-    """Split at the commas outside brackets, except those of a value (`diffaugment.policy color,translation`)."""
+    """Split at the commas outside brackets; those within a value have no space behind them."""
     return re.split(r", (?![^(]*\))", change)
 
 
@@ -174,7 +179,6 @@ def _components(word: str, baseline: Recipe) -> Iterator[Key]:
         "G": ("generator", baseline.generator.name),
         "D": ("discriminator", baseline.discriminator.name),
         "loss": ("objective.loss", baseline.objective.loss.name),
-        "conditioning": ("objective.conditioning", getattr(baseline.objective.conditioning, "name", "")),
         "optimizers.G": (OPTIMIZERS, optimizers.generator.name),
         "optimizers.D": (OPTIMIZERS, optimizers.discriminator.name),
         "optimizers.schedule": ("optimizers.schedule", getattr(optimizers.schedule, "name", "")),
@@ -184,12 +188,9 @@ def _components(word: str, baseline: Recipe) -> Iterator[Key]:
         whole = f"optimizers.{role}"
     if whole in places:
         place, name = places[whole]
-        yield (place, name if field else value)
+        yield (place, name if field else value.partition(" ")[0])
     else:
         yield from ((c.place, c.name) for c in components() if c.place in LISTS and c.name == whole)
-
-
-OPTIMIZERS = "optimizers.generator and optimizers.discriminator"
 
 
 if __name__ == "__main__":

@@ -43,7 +43,11 @@ class Search(Spec):
     """Random trials before TPE starts to model the space."""
     scheduler: Asha | None = None
     prune_on: tuple[Prunable, ...] = ()
-    """Diagnoses that end a trial as `pruned`, at the evaluation that finds them."""
+    """Diagnoses that end a trial as `pruned`, at the evaluation that finds them.
+
+    None by default: collapsed trainings have been seen to recover. A search of learning rates may well name
+    gradient-explosion and mode-collapse.
+    """
     start_from: tuple[dict[str, Any], ...] = ()
     """Recipes to try first: plain values for everything that the space leaves open."""
 

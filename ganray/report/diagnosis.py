@@ -11,11 +11,13 @@ from pydantic import ValidationError
 from ganray.errors import RecipeError, StoreError
 from ganray.recipe.messages import nearest
 from ganray.recipe.recipe import Recipe
+from ganray.report.cells import number
 from ganray.report.lookup import find_trial
 from ganray.report.remedies import Remedies, remedies
 from ganray.store.schema import CurveRow, EvaluationRow, TrialRow
 from ganray.store.store import Store
 from ganray.training.health import REMEDIES, Diagnosis, History, Remedy, Try, follow
+from ganray.training.health.history import settled_kimg
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,8 @@ def diagnose(store: Store, prefix: str, also: Sequence[str] = ()) -> Findings:
     protocol = recipe.evaluation.protocols[0] if recipe else next((e["protocol"] for e in evaluations), "")
     if not curves:
         more.append("no reading of its training was stored")
+    elif recipe:
+        more += _too_early(recipe, evaluations)
     return Findings(
         trial=trial,
         recipe=recipe,
@@ -105,6 +109,18 @@ def _diagnoses(
         except ValueError as error:
             notes.append(f"a diagnosis cannot be read: {error}")
     return known, notes
+
+
+def _too_early(recipe: Recipe, evaluations: list[dict[str, Any]]) -> list[str]:
+    """What could not be looked for, because no evaluation is late enough."""
+    settled = settled_kimg(recipe)
+    if any(e["kimg"] >= settled for e in evaluations):
+        return []
+    average = " and their average has forgotten its first steps" if recipe.trick("ema") else ""
+    return [
+        f"mode-collapse and discriminator-overfits are looked for from {number(settled)} kimg on, when the networks "
+        f"have begun{average}; no evaluation is that late"
+    ]
 
 
 def _in_turn(lists: Sequence[Sequence[Try]]) -> list[Try]:

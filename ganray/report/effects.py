@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
 from ganray.errors import StoreError
 from ganray.report.leaderboard import Entry, Leaderboard, Show, half_width, leaderboard
 from ganray.report.lookup import find_trial, trials
-from ganray.report.recipes import Flat, flatten, identity, short, show
+from ganray.report.recipes import Flat, flatten, identity, not_default, short, show
 from ganray.store.schema import TrialRow
 from ganray.store.store import Store
 
@@ -79,7 +79,7 @@ def effects(
     reference = groups[chosen]
     origin = flats[reference[0].trial_id]
     compared = [
-        _effect(board, change_of(origin, flats[group[0].trial_id]), group, reference, rows, speeds)
+        _effect(board, _change(origin, rows[group[0].trial_id]), group, reference, rows, speeds)
         for key, group in groups.items()
         if key != chosen
     ]
@@ -104,8 +104,16 @@ def _differences(a: Flat, b: Flat) -> list[str]:
     return [p for p in dict.fromkeys((*a, *b)) if a.get(p) != b.get(p) and p.split(".")[0] not in ignored]
 
 
-def change_of(baseline: Flat, other: Flat) -> str:
-    """In a few words what the other recipe does differently: `+ replay`, `- flips`, `D.norm batch`."""
+def _change(baseline: Flat, row: TrialRow) -> str:
+    return change_of(baseline, flatten(row.recipe_json, row.trial_id), not_default(row.recipe_json))
+
+
+def change_of(baseline: Flat, other: Flat, written: Collection[str]) -> str:
+    """In a few words what the other recipe does differently: `+ replay`, `- flips`, `D patch (layers 2)`.
+
+    `written` are the paths of the other recipe that are not at their defaults: only they are worth a word beside a
+    sub-model that is new.
+    """
     words: list[str] = []
     paths = _differences(baseline, other)
     # Where a sub-model is exchanged or added, its parameters follow from it.
@@ -116,16 +124,19 @@ def change_of(baseline: Flat, other: Flat) -> str:
             continue
         name, value = short(path), other.get(path)
         if value is True and baseline.get(path) is None:
-            words.append(f"+ {name}{_parameters(stem, other)}")
+            words.append(f"+ {name}{_parameters(stem, baseline, other, written)}")
         elif value is None and baseline.get(path) is True:
             words.append(f"- {name}")
+        elif path.endswith(".name"):
+            words.append(f"{name} {show(value)}{_parameters(stem, baseline, other, written)}")
         else:
             words.append(f"{name} {show(value)}")
     return ", ".join(words) or BASELINE
 
 
-def _parameters(stem: str, flat: Flat) -> str:
-    values = [f"{p.rsplit('.', 1)[1]} {show(v)}" for p, v in flat.items() if p.startswith(f"{stem}.") and v is not None]
+def _parameters(stem: str, baseline: Flat, other: Flat, written: Collection[str]) -> str:
+    own = [p for p in other if p.startswith(f"{stem}.") and p in written and not p.endswith(".name")]
+    values = [f"{p.removeprefix(f'{stem}.')} {show(other[p])}" for p in own if other[p] != baseline.get(p)]
     return f" ({', '.join(values)})" if values else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -37,6 +38,14 @@ def _with_defaults(recipe: Any) -> Any:
         return Recipe.model_validate(recipe).model_dump(mode="json")
     except ValidationError:
         return recipe  # of a newer GANRay, or cut short: shown as it is
+
+
+def not_default(recipe_json: str) -> set[str]:
+    """The paths, as in `flatten`, of what a recipe does not leave at its defaults; all of one that is not known."""
+    recipe = json.loads(recipe_json)
+    with contextlib.suppress(ValidationError):
+        recipe = Recipe.model_validate(recipe).model_dump(mode="json", exclude_defaults=True)
+    return {path for key, node in recipe.items() for path, _ in _walk(key, node)}
 
 
 def _walk(path: str, node: Any) -> Iterable[tuple[str, Value]]:

@@ -62,8 +62,13 @@ def _head(findings: Findings) -> Text:
         f"  {trial.experiment}  ",
         (trial.status, STATUS_STYLE.get(trial.status, "")),
         f"  {number(trial.kimg)} of {number(trial.budget_kimg)} kimg",
-        f"\n{trial.diagnosis}" if trial.diagnosis else "",
+        f"\n{trial.diagnosis}" if trial.diagnosis and not _is_among(trial.diagnosis, findings) else "",
     )
+
+
+def _is_among(text: str, findings: Findings) -> bool:
+    """Whether the reason of the trial's end is one of the findings, which stand below."""
+    return any(text.startswith(f"{diagnosis.name}: ") for diagnosis in findings.diagnoses)
 
 
 def _finding(diagnosis: Diagnosis) -> list[RenderableType]:

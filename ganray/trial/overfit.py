@@ -13,7 +13,7 @@ from ganray.models.outputs import ImagePair
 from ganray.training.pretrain import is_pretraining
 from ganray.training.state import TrainState
 
-IMAGES = 200
+IMAGES = 100
 """Training images that are looked at, evenly spaced, and as many fakes."""
 
 SEED = 2

@@ -48,7 +48,8 @@ class ProgressBar:
         """An evaluation; training always goes on."""
         self.kimg = report.kimg
         self._bar.update(self._task, completed=report.kimg, kimg=report.kimg)
-        self._metrics = "  ".join(f"{name} {value:.2f}" for name, value in report.metrics.items())
+        found = [finding.name for finding in report.findings if finding.kimg == report.kimg]
+        self._metrics = "  ".join([*(f"{name} {value:.2f}" for name, value in report.metrics.items()), *found])
         if not self.console.is_terminal and not self.console.quiet:
             print(f"{report.kimg:.3f} kimg  {self._metrics}", file=sys.stderr, flush=True)
         return True

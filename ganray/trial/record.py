@@ -13,6 +13,7 @@ from ganray.evaluation.score import Score
 from ganray.recipe.recipe import Recipe
 from ganray.store.schema import CurveRow, EvaluationRow, TrialRow, now
 from ganray.store.store import Store
+from ganray.training.distributed import World
 from ganray.training.health import Diagnosis, History, follow
 from ganray.training.state import TrainState, count_parameters
 from ganray.trial.environment import device_name, git_commit, memory_bytes, versions
@@ -157,7 +158,7 @@ class Recorder:
         return self.store.put_artifact(self.job.experiment, self.job.trial_id, name, png.getvalue())
 
 
-def record_early_failure(job: TrialJob, diagnosis: str) -> None:
+def record_early_failure(job: TrialJob, world: World, diagnosis: str) -> None:
     """A `failed` row of a trial that ended before its networks were there.
 
     What an earlier run of the same trial achieved stays in its row; a trial that had ended well stays as it was.
@@ -165,11 +166,17 @@ def record_early_failure(job: TrialJob, diagnosis: str) -> None:
     store = Store(job.store)
     known = stored(store, job.experiment, job.trial_id)
     if known is None:
-        dataset: dict[str, Any] = {"dataset": job.recipe.data.source, "dataset_fingerprint": "", "n_images": 0}
         known = TrialRow(
-            **_of_recipe(job), **dataset, status="failed", versions=versions(),
+            **_of_recipe(job),
+            dataset=job.recipe.data.source,
+            dataset_fingerprint="",
+            n_images=0,
+            world_size=world.size,
+            device=device_name(world.device),
+            versions=versions(),
             git_commit=git_commit(),
-        )  # fmt: skip
+            status="failed",
+        )
     if known.status in ("running", "failed"):
         store.put_trial(dataclasses.replace(known, status="failed", diagnosis=diagnosis, updated_at=now()))
 

@@ -165,7 +165,7 @@ class _Trial:
                 if self.recorder:
                     self.recorder.failed(diagnosis, error.diagnosis if isinstance(error, Unhealthy) else None)
                 else:
-                    record_early_failure(self.job, diagnosis)
+                    record_early_failure(self.job, self.world, diagnosis)
         if self.recorder is None:
             return Outcome(self.job.trial_id, "failed", diagnosis=diagnosis)
         state = self.state

@@ -92,6 +92,23 @@ def test_nothing_found_is_said_with_what_was_looked_for(store, put_sick):
         found.remedies()
 
 
+def test_what_it_was_too_early_for_is_said(store, put_sick, real_recipe):
+    slow = real_recipe(tricks=[{"name": "ema", "decay": 0.999}])
+    (note,) = diagnose(store, put_sick("slow11112222", recipe=slow, diagnoses=[])).notes
+    assert "looked for from 24 kimg on, when the networks have begun and their average" in note
+    assert diagnose(store, put_sick("fast11112222", diagnoses=[])).notes == ()
+
+
+def test_the_reason_of_the_end_is_said_once(store, put_sick):
+    explosion = Diagnosis("gradient-explosion", "D's gradient norm is 900", 4.0, 4.0)
+    shown = text_of(
+        diagnose(store, put_sick(status="pruned", diagnosis=str(explosion), diagnoses=[explosion.to_json()]))
+    )
+    assert shown.count("D's gradient norm is 900") == 1
+    other = put_sick("oom011112222", status="failed", diagnosis="RuntimeError: out of memory", diagnoses=[])
+    assert "RuntimeError: out of memory" in text_of(diagnose(store, other))
+
+
 def test_rows_of_another_version_cost_a_note_and_no_error(store, put_sick, put_trial):
     unknown = json.dumps({"name": "hiccups", "evidence": "x", "since_kimg": 1, "kimg": 1})
     found = diagnose(store, put_sick(diagnoses=[unknown, COLLAPSE.to_json()]))

@@ -8,7 +8,7 @@ from scipy.stats import t
 from ganray.cli.main import main
 from ganray.errors import StoreError
 from ganray.report.effects import BASELINE, change_of, effects
-from ganray.report.recipes import flatten
+from ganray.report.recipes import flatten, not_default
 from ganray.report.render_effects import effects_to_csv, effects_to_json, effects_to_markdown
 from ganray.store.schema import CurveRow
 
@@ -78,19 +78,21 @@ def test_an_experiment_without_numbers_says_so(store, put_trial):
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
-        ({"tricks": [FLIPS, REPLAY]}, "+ replay (capacity 256, share 0.5)"),
+        ({"tricks": [FLIPS, REPLAY]}, "+ replay"),
         ({"tricks": []}, "- flips"),
         ({"tricks": [FLIPS], "loss": "hinge"}, "loss hinge"),
-        ({"tricks": [FLIPS], "penalties": [{"name": "r1", "gamma": 1.0}]}, "+ r1 (gamma 1, every 1)"),
+        ({"tricks": [FLIPS], "penalties": [{"name": "r1", "gamma": 1.0}]}, "+ r1 (gamma 1)"),
         ({"tricks": [FLIPS], "discriminator": {"name": "dcgan", "width": 32, "norm": "batch"}}, "D.norm batch"),
         ({"tricks": [FLIPS], "discriminator": {"name": "patch", "width": 32}}, "D patch"),
+        ({"tricks": [FLIPS], "discriminator": {"name": "patch", "width": 32, "layers": 2}}, "D patch (layers 2)"),
         ({"tricks": [FLIPS], "seed": 7, "runtime": {"device": "cuda"}}, BASELINE),
     ],
     ids=str,
 )
 def test_changes_in_words(recipe, parts, words):
     plain = flatten(json.dumps(recipe(loss="lsgan", tricks=[FLIPS])), "a")
-    assert change_of(plain, flatten(json.dumps(recipe(**{"loss": "lsgan", **parts})), "b")) == words
+    other = json.dumps(recipe(**{"loss": "lsgan", **parts}))
+    assert change_of(plain, flatten(other, "b"), not_default(other)) == words
 
 
 def test_every_format_has_every_switch(switches):

@@ -123,7 +123,7 @@ def test_a_learning_rate_without_bounds_is_diagnosed(trained, dcgan):
         trained(recipe, [Every(0.04, lambda state, reading: True)])
     assert caught.value.diagnosis.name == "non-finite"
     assert "kimg" in caught.value.diagnosis.evidence
-    assert "optimizers.*.lr" in caught.value.diagnosis.remedy
+    assert "optimizers.*.lr" in caught.value.diagnosis.remedy.text
 
 
 def test_only_what_is_not_finite_is_named():

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from ganray.models.outputs import DiscriminatorOutput
+from ganray.models.registry import DISCRIMINATORS
 from ganray.training.distributed import World
 from ganray.training.state import build_state
 from ganray.trial import overfit
@@ -124,3 +125,40 @@ def test_a_changed_image_is_another_one_of_the_same_kind():
     assert changed.shape == x.shape
     # Mirrored: the first column is the padded picture's last, which is column 30 again.
     assert changed[0, 0, 0].tolist() == [*x[0, 0, 0, [30, 31]].tolist(), *x[0, 0, 0, 1:31].flip(0).tolist()]
+
+
+@pytest.mark.parametrize("name", sorted(DISCRIMINATORS))
+def test_every_discriminator_can_be_asked(job, name, monkeypatch):
+    """And random numbers are left alone, also by those that look at random places."""
+    monkeypatch.setattr(overfit, "IMAGES", 6)
+    extra = {"regions": True, "layers": 2} if name == "multi_scale_patch" else {}
+    loss = "ebgan" if name == "autoencoder" else "hinge"
+    recipe = job(
+        data={"source": "x", "resolution": 64},
+        discriminator={"name": name, "width": 4, **extra},
+        objective={"loss": {"name": loss}},
+    ).recipe
+    state = build_state(recipe, 12, World())
+    images = torch.randint(0, 255, (12, 3, 64, 64), dtype=torch.uint8)
+    rng = torch.get_rng_state()
+    found = measure_overfitting(state, images)
+    assert (found.sure is None) == (loss == "ebgan")
+    assert torch.equal(torch.get_rng_state(), rng)
+
+
+def test_images_of_classes_are_judged_as_what_they_are(job, pictures):
+    recipe = job(
+        data={"source": "x", "resolution": 32, "labels": "folders"},
+        objective={"conditioning": {"name": "projection"}},
+    ).recipe
+    labels = torch.arange(12) % 2
+    state = build_state(recipe, 12, World(), labels=labels, classes=("cats", "dogs"))
+    seen = []
+    state.discriminator.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(kwargs["labels"].clone()), with_kwargs=True
+    )
+    measure_overfitting(state, pictures)
+    asked = torch.cat(seen)
+    assert torch.equal(asked[:12], labels)
+    assert torch.equal(asked[12:24], labels)
+    assert torch.equal(asked[24:], torch.arange(overfit.IMAGES) % 2)

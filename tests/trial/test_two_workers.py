@@ -43,8 +43,14 @@ def found(folder):
 
 
 @pytest.fixture
-def trials(folder):
-    return {row["seed"]: row for row in Store(folder / "store").trials().to_pylist()}
+def rows(folder):
+    return Store(folder / "store").trials().to_pylist()
+
+
+@pytest.fixture
+def trials(rows):
+    """By seed, those that began."""
+    return {row["seed"]: row for row in rows if row["n_images"]}
 
 
 def test_a_trial_of_two_workers_has_each_row_once(folder, found, trials):
@@ -83,6 +89,20 @@ def test_a_weight_that_goes_bad_on_one_worker_fails_the_trial_on_both(found, tri
 def test_what_fails_on_the_main_worker_fails_the_trial_on_both(found, fault, text):
     assert found[fault]["status"] == "failed"
     assert text in found[fault]["diagnosis"]
+
+
+def test_what_fails_before_it_begins_is_in_the_store_once(found, rows):
+    early = {row["trial_id"]: row for row in rows if not row["n_images"]}
+    assert set(early) == {found["data"]["trial_id"], found["batch"]["trial_id"]}
+    for fault in ("data", "batch"):
+        row = early[found[fault]["trial_id"]]
+        assert (row["status"], row["world_size"], row["diagnosis"]) == ("failed", 2, found[fault]["diagnosis"])
+
+
+def test_a_diagnosis_prunes_on_both_workers(found, trials):
+    assert (found["doomed"]["status"], found["doomed"]["kimg"]) == ("pruned", 0.04)
+    assert trials[5]["status"] == "pruned"
+    assert trials[5]["diagnosis"] == found["doomed"]["diagnosis"]
 
 
 def test_a_pause_that_one_worker_asks_for_resumes_exactly(found):

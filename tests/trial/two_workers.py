@@ -69,6 +69,9 @@ def main():
     found["paused"] = run(paused, pause=lambda: rank == 1 and next(asked, False))
     found["resumed"] = run(paused)
     found["whole"] = run(replace(paused, runs=folder / "whole", store=str(folder / "whole-store")))
+    fast = {"generator": {"lr": 1.0}, "discriminator": {"lr": 1.0}}
+    doomed = job_of(folder, photos, seed=5, optimizers=fast)
+    found["doomed"] = run(replace(doomed, prune_on=("gradient-explosion",)))
     everyone = world.gather({name: asdict(outcome) for name, outcome in found.items()})
     if world.is_main:
         (folder / "found.json").write_text(json.dumps(everyone))

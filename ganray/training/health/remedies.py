@@ -73,7 +73,7 @@ LR_G, LR_D = ("optimizers", "generator", "lr"), ("optimizers", "discriminator", 
 
 R1 = {"name": "r1", "gamma": 1.0}
 R3GAN = Try(
-    "rpgan with r1 and r2 has no bad equilibrium that drops modes (arXiv 2501.05441)",
+    "rpgan has no bad minimum that drops modes (arXiv 2011.04926); r1 and r2 let it converge (arXiv 2501.05441)",
     (Set(LOSS, {"name": "rpgan"}), Add(PENALTIES, R1), Add(PENALTIES, {"name": "r2", "gamma": 1.0})),
 )
 PENALISE = Try(

@@ -25,8 +25,8 @@ UNDECIDED_LOSS_D = {
 }
 """D's loss where it says the same, and the best, of everything. Others (wasserstein, ebgan) have no such value."""
 
-WON_SHARE = 0.05
-"""Of the undecided loss: under cross-entropy D gives the truth 97 %. Healthy tiny trainings stay above 0.2."""
+WON_SHARE = 0.1
+"""Of the undecided loss: under cross-entropy D gives the truth 93 %. Healthy tiny trainings stay above 0.3."""
 
 WEAK_SHARE = 0.98
 """Of the undecided loss: D has found nothing that tells fakes from reals. Healthy tiny trainings stay below 0.96."""
@@ -47,7 +47,10 @@ BOUNDED_BY_TARGETS = ("minimax", "non_saturating", "hinge", "lsgan", "rpgan", "r
 """Losses under which larger logits bring D nothing; the Wasserstein loss and energies have their own scale."""
 
 ALIKE = 0.25
-"""Of the reals' own distance. Healthy tiny trainings are above 0.4 as soon as their average is settled."""
+"""Of the reals' own distance. Healthy tiny trainings are above 0.3 once their average is settled, most above 0.45.
+
+It can pass: a hinge GAN on 20 pets was at 0.18 after 4.8 kimg and at 0.43 after 7.2.
+"""
 
 OVERFIT = 0.5
 """ADA's r_v: 0 is none, 1 is complete (arXiv 2006.06676, eq. 1).
@@ -92,11 +95,11 @@ def discriminator_weak(history: History) -> str | None:
 
 
 def gradient_explosion(history: History) -> str | None:
-    """A gradient norm over 100, again and again."""
+    """A gradient norm over 100 in most readings; in between it may be 0, where D is far beyond its targets."""
     limit = CRITIC_NORM if history.loss == "wasserstein" else LARGE_NORM
     for name, label in (("grad_norm_g", "G"), ("grad_norm_d", "D")):
         norms = history.last(name, SUSTAINED)
-        if _all(norms, lambda norm: norm > limit):
+        if len(norms) == SUSTAINED and median(norms) > limit:
             return f"{label}'s gradient norm is {median(norms):.3g}, the median of {SUSTAINED} readings"
     return None
 
