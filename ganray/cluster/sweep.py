@@ -180,6 +180,7 @@ class _Sweep:
             ended=self.progress.ended + sum(line.status in ("completed", "pruned") for line in lines),
             failed=self.progress.failed + sum(line.status == "failed" for line in lines),
             seconds=time.monotonic() - self.started,
+            is_design=self.experiment.design is not None,
         )
 
 

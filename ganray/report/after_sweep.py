@@ -25,6 +25,8 @@ class SweepResult:
     """Completed or pruned, in this run and in earlier ones."""
     failed: int
     seconds: float
+    is_design: bool = False
+    """The recipes follow from a design, so their effects can be read off."""
 
     @property
     def is_unfinished(self) -> bool:
@@ -45,16 +47,23 @@ def print_result(result: SweepResult, pictures: Path, console: Console) -> None:
             montage(result.store, board, pictures)
             console.print(f"\nThe best trials' samples: {pictures}", highlight=False, soft_wrap=True)
         console.print(
-            next_commands(result, [e.trial_id for e in ranked]), highlight=False, soft_wrap=True, markup=False
+            next_commands(result, [e.trial_id for e in ranked], [e.trial_id for e in board.entries if e.diagnosis]),
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
         )
 
 
-def next_commands(result: SweepResult, best: list[str]) -> str:
-    """Three commands worth typing now."""
+def next_commands(result: SweepResult, best: list[str], troubled: list[str]) -> str:
+    """A few commands worth typing now; `troubled` are trials that failed or were stopped with a reason."""
     default = result.store.uri == str(Path(DEFAULT_STORE).absolute())
     store = "" if default else f" --store {result.store.uri}"
     sql = f"SELECT trial_id, kimg, frechet FROM evaluations WHERE experiment = '{result.experiment}' ORDER BY frechet"
     commands = [f"ganray sweep {result.file} --resume"] if result.is_unfinished else []
+    if result.is_design:
+        commands.append(f"ganray effects {result.experiment}{store}")
+    if troubled:
+        commands.append(f"ganray diagnose {troubled[0]} --snippet remedies.yaml{store}")
     if len(best) > 1:
         commands.append(f"ganray compare {best[0]} {best[1]} -o compare.png{store}")
     commands.append(f'ganray query "{sql}"{store}')

@@ -1,6 +1,7 @@
 """Trains, evaluates and records one trial; resumes where its checkpoint left off."""
 
 import contextlib
+import logging
 import shutil
 import traceback
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from ganray.trial.job import CHECKPOINT, LOCK, Outcome, Report, Status, Tell, Tr
 from ganray.trial.overfit import measure_overfitting
 from ganray.trial.record import Recorder, record_early_failure
 
+LOG = logging.getLogger(__name__)
 LOGS_PER_EVALUATION = 10
 CLAIM_S = 5.0
 """How long the main worker waits for the lock before all workers meet again: far below a collective's timeout."""
@@ -88,7 +90,9 @@ class _Trial:
         if world.on_main(self.checkpoint.exists):
             world.in_turn(lambda: restore_checkpoint(state, self.checkpoint))
         elif initial := self.recipe.initial:
-            start_from(state, initial)
+            left_out = start_from(state, initial)
+            if left_out and world.is_main:
+                LOG.warning("initial.checkpoint: %d tensors keep fresh values: %s", len(left_out), "; ".join(left_out))
         if world.is_main:
             self.recorder = Recorder(self.job, state, images)
         self._write(lambda recorder: recorder.remember())
