@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from ganray.errors import StoreError
 from ganray.recipe.experiment import load_experiment
 from ganray.recipe.messages import explain
+from ganray.recipe.plain import as_written, objective_as_written
 from ganray.recipe.recipe import Recipe
 from ganray.recipe.schedule import Runtime
 from ganray.training.health import Add, OfBudget, Scale, Set, Try
@@ -111,22 +112,12 @@ def remedies(trial_id: str, recipe: Recipe, tries: Iterable[Try]) -> Remedies:
 
 def plain_tree(recipe: Recipe) -> Tree:
     """The recipe as one would write it: without its defaults, but for the loss, and without speed settings."""
-    tree = recipe.model_dump(mode="json", exclude_defaults=True)
+    tree: Tree = as_written(recipe)
     tree.pop("runtime", None)
     if recipe.runtime.device != Runtime().device:
         tree["runtime"] = {"device": recipe.runtime.device}
-    loss = recipe.objective.loss.model_dump(mode="json", exclude_defaults=True)
-    tree["objective"] = {"loss": loss, **tree.get("objective", {})}
-    found: Tree = _names_first({key: tree[key] for key in Recipe.model_fields if key in tree})
-    return found
-
-
-def _names_first(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_names_first(element) for element in node]
-    if not isinstance(node, Mapping):
-        return node
-    return {key: _names_first(node[key]) for key in sorted(node, key=lambda key: key != "name")}
+    tree["objective"] = objective_as_written(recipe.objective)
+    return {key: tree[key] for key in Recipe.model_fields if key in tree}
 
 
 def _default(section: str) -> Any:

@@ -12,15 +12,13 @@ from ganray.evaluation.sampling import chunks, draw_images
 from ganray.models.outputs import ImagePair
 from ganray.training.pretrain import is_pretraining
 from ganray.training.state import TrainState
+from ganray.tricks.adaptive import ZERO_IS_UNDECIDED
 
 IMAGES = 100
 """Training images that are looked at, evenly spaced, and as many fakes."""
 
 SEED = 2
 """Of the fakes' latents."""
-
-ZERO_IS_NEUTRAL = ("minimax", "non_saturating", "hinge")
-"""Losses whose logits are above zero for what D takes to be real, and below for the rest."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def _sure(state: TrainState, train: Tensor) -> float | None:
     loss = state.recipe.objective.loss
     if loss.name == "lsgan":
         return float((train - (loss.a + loss.b) / 2).sign().mean())
-    return float(train.sign().mean()) if loss.name in ZERO_IS_NEUTRAL else None
+    return float(train.sign().mean()) if loss.name in ZERO_IS_UNDECIDED else None
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ganray.recipe.objective import Adversarial, LeastSquares
 
 ZERO_IS_UNDECIDED = ("minimax", "non_saturating", "hinge")
+"""Losses whose logits are above zero for what D takes to be real, and below for the rest."""
 
 
 class AdaptiveProbability(nn.Module):
