@@ -19,6 +19,8 @@ ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # On a machine whose cores are all busy, a node was seen to need more than Ray's minute to start.
+    "RAY_raylet_start_wait_time_s": "180",
 }
 
 
@@ -45,7 +47,7 @@ def start_ray(address: str | None, *, num_cpus: int | None = None, verbose: bool
     if not ray.is_initialized():
         try:
             ray.init(**options)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray raises a bare Exception where a node does not start in time
             where = address or "this machine"
             raise ClusterError(
                 f"Ray on {where} does not answer: {str(error).strip().splitlines()[0]}. Check `ray status "

@@ -1,5 +1,6 @@
 """One warm worker group of two DDP workers on a real Ray, through everything that may happen to it."""
 
+import contextlib
 import importlib.util
 import os
 import signal
@@ -57,12 +58,29 @@ def cluster(tmp_path_factory):
     os.environ.update(before)
 
 
+class Group:
+    """The driver's GroupActor with the methods of a WorkerGroup."""
+
+    def __init__(self, ray, *arguments, **options):
+        self.ray, self.actor = (
+            ray,
+            ray.remote(load_driver().GroupActor).options(num_cpus=0).remote(*arguments, **options),
+        )
+
+    def submit(self, job):
+        return self.ray.get(self.actor.submit.remote(job))
+
+    def next_result(self, job_id):
+        return self.ray.get(self.actor.next_result.remote(job_id))
+
+    def close(self):
+        self.ray.get(self.actor.close.remote())
+        self.ray.kill(self.actor)
+
+
 @pytest.fixture(scope="module")
 def group(cluster, tmp_path_factory):
-    from ganray.cluster.group import WorkerGroup
-    from ganray.cluster.resources import Demand
-
-    found = WorkerGroup(Demand(2, 1.0, 0.0), tmp_path_factory.mktemp("slots"), "group")
+    found = Group(cluster, tmp_path_factory.mktemp("slots"), "group")
     yield found
     found.close()
 
@@ -85,11 +103,12 @@ def follow(group, job_id, limit=100):
 
 
 def workers():
+    """The Train workers of this process's own Ray; the machine may be running another one."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        title = " ".join(process.info["cmdline"] or [])
-        if "RayTrainWorker" in title:
-            found.append(process.pid)
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "RayTrainWorker" in " ".join(process.cmdline()):
+                found.append(process.pid)
     return sorted(found)
 
 
@@ -168,15 +187,11 @@ def test_a_killed_worker_resumes_from_the_checkpoint_and_reports_nothing_twice(g
     assert workers() != seen["pids"]
 
 
-def test_a_group_that_finds_no_room_says_what_it_needs(cluster, group, monkeypatch, tmp_path, make_job):
-    from ganray.cluster import group as module
-    from ganray.cluster.resources import Demand
-
-    monkeypatch.setattr(module, "PLACEMENT_S", 3.0)
-    homeless = module.WorkerGroup(Demand(2, 1.0, 0.0), tmp_path, "homeless")
+def test_a_group_that_finds_no_room_says_what_it_needs(cluster, group, tmp_path, make_job):
+    homeless = Group(cluster, tmp_path, "homeless", placement_s=3.0)
     job_id = homeless.submit(make_job(make_recipe()))
     started = time.monotonic()
     with pytest.raises(ClusterError, match=r"slot-unplaced: no worker could be placed.*needs 2 CPU"):
         homeless.next_result(job_id)
     assert time.monotonic() - started < 60
-    cluster.kill(homeless.mailbox)
+    cluster.kill(homeless.actor)
