@@ -13,17 +13,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scipy.special import stdtrit
+from scipy.special import ndtri
 
 from ganray.recipe.book import Component, components
 from ganray.recipe.combinations import REFUSALS
 from ganray.recipe.conflicts import LISTS
 from ganray.recipe.experiment import Experiment, load_experiment
 from ganray.recipe.recipe import Recipe
-from ganray.report.cells import number
 from ganray.report.effects import Effect, Effects
 from ganray.report.render_book import Key, book_to_markdown, rules_to_markdown
-from ganray.report.render_effects import effects_to_markdown
+from ganray.report.render_effects import difference, effects_to_markdown, interval
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "recipes.md"
@@ -49,6 +48,12 @@ def baseline(experiment: Experiment) -> Recipe:
     """The recipe that every switch is compared with."""
     assert experiment.design is not None, f"{experiment.name} is no designed experiment"
     return experiment.fixed(experiment.design[0])
+
+
+def n_switches(experiment: Experiment) -> int:
+    """How many recipes of the design are not the baseline."""
+    recipes = {tuple(sorted((k, v) for k, v in params.items() if k != "seed")) for params in experiment.design or ()}
+    return len(recipes) - 1
 
 
 def read(path: Path) -> dict[str, Effects]:
@@ -83,18 +88,19 @@ refuses, found by asking the rules with each component in a plain recipe: DCGAN 
 
 def limits(experiment: Experiment, found: Mapping[str, Effects]) -> str:
     """What the small experiments can tell; the numbers are the file's own."""
-    recipe, seeds = baseline(experiment), len(experiment.space["seed"]["choice"])
+    recipe, of_baseline = baseline(experiment), len(experiment.space["seed"]["choice"])
+    seeds = experiment.settings.search.seeds_per_switch or of_baseline
     kimg, batch = recipe.budget.kimg, recipe.budget.batch_size
     steps = round(kimg * 1000 / batch)
-    spreads = float(stdtrit(seeds - 1, 0.975)) / seeds**0.5
+    spreads = float(ndtri(0.975)) * (1 / seeds + 1 / of_baseline) ** 0.5
     not_run = "" if any(name.endswith("_256") for name in found) else "; they have not been run"
-    switches = len(experiment.design or ()) // seeds - 1
+    switches = n_switches(experiment)
     return f"""\
 ## What a small run on a CPU can tell
 
 The experiments `hacks`, `losses` and `discriminators` train for {kimg:g} kimg, which is {steps} steps of {batch}
-images, at {recipe.data.resolution} px on the few images of `{recipe.data.source}`, each with {seeds} seeds. They are
-scored under `{recipe.evaluation.protocols[0]}`.
+images, at {recipe.data.resolution} px on the few images of `{recipe.data.source}`, each switch with {seeds} seeds, the
+baseline with {of_baseline}. They are scored under `{recipe.evaluation.protocols[0]}`.
 
 They can tell:
 
@@ -107,10 +113,11 @@ They cannot tell:
 - **How good the images become.** After {steps} steps nothing has converged. What begins fast may end worse.
 - **What acts late.** D's overfitting, and so what ADA, APA, LeCam or consistency do against it; learning rate
   schedules; an EMA with a long memory.
-- **Small effects.** With {seeds} seeds the interval reaches {spreads:.1f} standard deviations of the seeds' differences
-  to either side (Student's t), so most real effects stay inside it. "No clear effect" is not "no effect".
+- **Small effects.** With {seeds} seeds the interval reaches {spreads:.1f} standard deviations of one trial to either
+  side, or more, so most real effects stay inside it. "No clear effect" is not "no effect".
 - **Which clear effects are luck.** Of the {switches} switches in `hacks`, about {round(0.05 * switches)} would have an
-  interval without 0 by chance.
+  interval without 0 by chance. All are compared with the same trials of the baseline, whose luck moves every
+  difference to the same side.
 - **What goes well together.** One switch is changed at a time, beside one baseline.
 - **Other images, sizes and networks.** At 256 px and with FastGAN the order may be another. The same designs for a GPU
   are in `experiments/*_256.yaml`{not_run}.
@@ -135,8 +142,25 @@ ganray sweep experiments/discriminators.yaml && ganray effects discriminators
     missing = [f"`{name}`" for name in EXPERIMENTS if name not in found]
     tables = [effects_to_markdown(effects) for effects in found.values()]
     lines = [f"Not measured yet: {', '.join(missing)}.\n"] if missing else []
-    intro = "The baseline is the first option of every choice in the experiment's file.\n"
-    return "\n".join(["## Measured effects\n", intro, *lines, *tables])
+    return "\n".join(["## Measured effects\n", legend(found), *lines, *tables])
+
+
+def legend(found: Mapping[str, Effects]) -> str:
+    """How to read the tables, and how much of each experiment they hold."""
+    extent = "\n".join(f"- {_extent(name, effects)}" for name, effects in found.items())
+    return f"""\
+The baseline is the first option of every choice in the experiment's file, and each switch another option of one choice.
+Beside the components below stands the difference of the distances, which is below 0 where the switch is better, with
+its 95 % interval in brackets, and a `*` where that leaves out 0.
+
+{extent}
+"""
+
+
+def _extent(name: str, effects: Effects) -> str:
+    done = sum(effect.difference is not None for effect in effects.effects)
+    protocol = f"under `{effects.protocol}`"
+    return f"[{name}](../experiments/{name}.yaml): {done} of {n_switches(load(name))} switches measured, {protocol}"
 
 
 def by_component(found: Mapping[str, Effects], baselines: Mapping[str, Recipe]) -> dict[Key, list[str]]:
@@ -151,14 +175,10 @@ def by_component(found: Mapping[str, Effects], baselines: Mapping[str, Recipe]) 
 
 def _value(effect: Effect) -> str:
     if effect.difference is None:
-        return "not comparable, no seed completed"
-    interval = "" if effect.low is None else f" [{_signed(effect.low)}, {_signed(effect.high)}]"
+        return f"no seed completed, {effect.failed} failed" if effect.failed else "not finished"
+    between = "" if effect.low is None else f"[{interval(effect, ', ')}]"
     failed = f", {effect.failed} failed" if effect.failed else ""
-    return _signed(effect.difference) + interval + (" *" if effect.is_clear else "") + failed
-
-
-def _signed(value: float | None) -> str:
-    return f"{'+' if value is not None and value > 0 else ''}{number(value)}"
+    return " ".join(filter(None, (difference(effect), between, "*" * effect.is_clear))) + failed
 
 
 def switched(change: str, baseline: Recipe) -> set[Key]:

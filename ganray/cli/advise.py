@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from pathlib import Path
 
 import click
@@ -42,6 +44,8 @@ def command(
       ganray advise cats.zip -o cats.yaml --resolution 256 --budget 100
       ganray advise sample:hubble --store s3://bucket/runs
     """
+    if kimg is not None and not math.isfinite(kimg):
+        raise click.BadParameter(f"{kimg} is no number of images", param_hint="--budget")
     console = make_console()
     from ganray.report.advise import advise, name_for, write_new
     from ganray.store.store import Store
@@ -55,4 +59,5 @@ def command(
         click.echo(f"warning: {warning}")
     for reason in advice.reasons:
         click.echo(f"- {reason}")
-    click.echo(f"\nwritten: {path}\nNext:\n  ganray validate {path}\n  ganray sweep {path}")
+    typed = shlex.quote(str(path))
+    click.echo(f"\nwritten: {path}\nNext:\n  ganray validate {typed}\n  ganray sweep {typed}")

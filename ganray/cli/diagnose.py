@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -53,4 +54,4 @@ def command(
         write(remedies, snippet)
         for reason in remedies.left_out:
             click.echo(f"left out: {reason}", err=True)
-        click.echo(f"remedies: ganray sweep {snippet}", err=form == "json")
+        click.echo(f"remedies: ganray sweep {shlex.quote(str(snippet))}", err=form == "json")

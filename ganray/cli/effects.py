@@ -13,7 +13,7 @@ from ganray.store.location import DEFAULT_STORE, STORE_VARIABLE
 @click.command("effects")
 @click.argument("experiment")
 @click.option("--baseline", metavar="TRIAL", default=None,
-              help="A trial of the recipe to compare with.  [default: the most central recipe]")  # fmt: skip
+              help="A trial of the recipe to compare with.  [default: the one most like the others]")  # fmt: skip
 @click.option("--protocol", default=None, help="Compare under this one.  [default: the one with the most evaluations]")
 @click.option("--show", type=click.Choice(["final", "best"]), default="final", show_default=True,
               help="Compare the last checkpoints, or the best of each trial.")  # fmt: skip
@@ -47,7 +47,8 @@ def command(
 
     found = effects(Store(store_uri), experiment_name(experiment), protocol, show, baseline)
     if form == "rich":
-        make_console().print(render.effects_to_rich(found))
+        console = make_console()
+        console.print(render.effects_to_rich(found, console.width))
     else:
         texts = {"md": render.effects_to_markdown, "csv": render.effects_to_csv, "json": render.effects_to_json}
         click.echo(texts[form](found), nl=False)

@@ -43,7 +43,7 @@ class Generated:
 class GeneratorLoss(nn.Module):
     """Base of G's further losses: `forward(generated)` is a scalar, times the weight and times `every`.
 
-    To be called each `every` steps; the factor keeps the mean over the steps (arXiv 1912.04958).
+    To be called each `every` of G's steps; the factor keeps the mean over them (arXiv 1912.04958).
     """
 
     needs_real = False
@@ -135,7 +135,7 @@ class ModeSeeking(GeneratorLoss):
     """1 / E[d(G(z1), G(z2)) / d(z1, z2)], d the mean absolute difference (MSGAN, arXiv 1903.05628).
 
     The paper maximises the ratio; its inverse is to be minimised. Pairs: the batch's first half with its second
-    half; one image alone has no partner and costs nothing.
+    half, whatever their labels (the paper's have the same); one image alone has no partner and costs nothing.
     """
 
     def measure(self, generated: Generated) -> Tensor:

@@ -30,8 +30,7 @@ TURNS = 4
 class SelfSupervision(nn.Module):
     """Base of D's further tasks, weights included.
 
-    `n_features` is the number C of D's pooled features. No task looks at statistics of the batch, so workers need
-    only average the gradients.
+    `n_features` is the number C of D's pooled features. Workers need only average the gradients.
     """
 
     def __init__(self, spec: Any, n_features: int) -> None:
@@ -51,7 +50,8 @@ class Contrastive(SelfSupervision):
     """D's features of two views of a real are to be nearest to each other (NT-Xent, arXiv 2002.05709, eq. 1).
 
     A view is a random flip, shift and change of colour; both go through D in one batch of 2 N images. They are
-    compared by the cosine of a small network's outputs. One real alone has no rival and costs nothing.
+    compared by the cosine of a small network's outputs. Rivals are the reals of the worker's own share of the batch;
+    one real alone has none and costs nothing.
     """
 
     def __init__(self, spec: Any, n_features: int) -> None:
@@ -130,7 +130,7 @@ class Rotation(SelfSupervision):
     def generator(self, pooled: Pooled, x_fake: Tensor) -> Tensor | None:
         if not self.spec.generator_weight:
             return None
-        # The head is no part of the D that G's step has frozen.
+        # G's term is not to train the head, whether G's step freezes it with D or not.
         weight, bias = self.head.weight.detach(), self.head.bias.detach()
         loss: Tensor = self.spec.generator_weight * self._misread(pooled, x_fake, weight, bias)
         return loss

@@ -31,7 +31,7 @@ class WeightPenalty(nn.Module):
         raise NotImplementedError
 
     def update(self, network: nn.Module) -> None:
-        """To be called after each step of the network's optimizer."""
+        """To be called after each step of the network's optimizer in the game; pre-training goes without."""
 
 
 class Orthogonal(WeightPenalty):

@@ -2,7 +2,7 @@
 
 `grid` runs every combination. `one_at_a_time` runs the baseline, which is the first option of every choice, and each
 recipe that differs from it by one option of one choice: what is each switch worth? Both cross everything with every
-`seed` that the file offers, so that an effect comes with its spread.
+`seed` that the file offers, so that an effect comes with its spread; switches may take fewer seeds than the baseline.
 """
 
 import itertools
@@ -14,15 +14,27 @@ from ganray.recipe.distributions import Scalar
 
 SEED = "seed"
 
+MOST = 10_000
+"""Recipes of a grid. More are a search, or a mistake, and nobody waits for them to be listed."""
 
-def designed(space: Any, design: str) -> list[space_.Params]:
-    """The parameters of every recipe of the design, the baseline first. Raises RecipeError for ranges of floats."""
+
+def designed(space: Any, design: str, seeds_per_switch: int | None = None) -> list[space_.Params]:
+    """The parameters of every recipe of the design, the baseline first.
+
+    Raises RecipeError for ranges of floats, for a grid of more than MOST recipes, and for more seeds per switch than
+    there are.
+    """
     if space_.continuous(space):
         raise RecipeError(
             f"search.sampler {design} runs a list of recipes, and the file holds a range (uniform or log_uniform); "
             f"write it as a choice"
         )
     if design == "grid":
+        if (size := space_.size(space)) > MOST:
+            raise RecipeError(
+                f"search.sampler grid runs every combination, and this space has {size:,} of them, but a grid holds "
+                f"at most {MOST:,}: take one_at_a_time, random or tpe, or fewer choices"
+            )
         return _grid(space)
     baseline = _complete(space, {})
     seeds = _options(space, {}).get(SEED, ())
@@ -32,8 +44,17 @@ def designed(space: Any, design: str) -> list[space_.Params]:
         for option in options[1:]
         if name != SEED
     ]
-    recipes = [baseline, *changed]
-    return [{**params, SEED: seed} for params, seed in itertools.product(recipes, seeds)] if seeds else recipes
+    if seeds_per_switch is not None and seeds_per_switch > len(seeds):
+        raise RecipeError(
+            f"search.seeds_per_switch is {seeds_per_switch}, and `seed` offers {len(seeds)}: "
+            f"write seed: {{choice: [0, 1, ...]}}"
+        )
+    if not seeds:
+        return [baseline, *changed]
+    of_baseline = [{**baseline, SEED: seed} for seed in seeds]
+    return of_baseline + [
+        {**params, SEED: seed} for params, seed in itertools.product(changed, seeds[:seeds_per_switch])
+    ]
 
 
 def _grid(space: Any) -> list[space_.Params]:

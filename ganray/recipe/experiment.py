@@ -80,8 +80,10 @@ class Experiment:
     @cached_property
     def design(self) -> list[space_.Params] | None:
         """The list of recipes that the sampler prescribes; None where it searches."""
-        sampler = self.settings.search.sampler
-        return designed(self.space, sampler) if sampler in ("grid", "one_at_a_time") else None
+        search = self.settings.search
+        if search.sampler not in ("grid", "one_at_a_time"):
+            return None
+        return designed(self.space, search.sampler, search.seeds_per_switch)
 
     @property
     def trials(self) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ganray.recipe.base import Spec
 
@@ -38,6 +38,9 @@ class Search(Spec):
     sampler: Literal["tpe", "random", "grid", "one_at_a_time"] = "tpe"
     """`grid`: every combination; `one_at_a_time`: the first option of every choice, and each other option alone, both
     with every `seed` of the file. These two set the number of trials themselves."""
+    seeds_per_switch: int | None = Field(default=None, ge=1)
+    """Under one_at_a_time: all recipes but the baseline take so many of the seeds. Every difference is one from the
+    baseline, so its mean is worth more trials than any other's. Left out: every recipe takes all."""
     seed: int = Field(default=0, ge=0)
     startup_trials: int = Field(default=10, ge=1)
     """Random trials before TPE starts to model the space."""
@@ -50,6 +53,14 @@ class Search(Spec):
     """
     start_from: tuple[dict[str, Any], ...] = ()
     """Recipes to try first: plain values for everything that the space leaves open."""
+
+    @model_validator(mode="after")
+    def _seeds_per_switch_needs_switches(self) -> "Search":
+        if self.seeds_per_switch is not None and self.sampler != "one_at_a_time":
+            raise ValueError(
+                f"seeds_per_switch goes with sampler: one_at_a_time, not with {self.sampler}; leave it out"
+            )
+        return self
 
 
 class Resources(Spec):

@@ -1,5 +1,6 @@
 """What a sweep prints when it ends: the ranked table, the picture, and what to type next."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,9 +58,10 @@ def print_result(result: SweepResult, pictures: Path, console: Console) -> None:
 def next_commands(result: SweepResult, best: list[str], troubled: list[str]) -> str:
     """A few commands worth typing now; `troubled` are trials that failed or were stopped with a reason."""
     default = result.store.uri == str(Path(DEFAULT_STORE).absolute())
-    store = "" if default else f" --store {result.store.uri}"
+    store = "" if default else f" --store {shlex.quote(result.store.uri)}"
+    file = shlex.quote(str(result.file))
     sql = f"SELECT trial_id, kimg, frechet FROM evaluations WHERE experiment = '{result.experiment}' ORDER BY frechet"
-    commands = [f"ganray sweep {result.file} --resume"] if result.is_unfinished else []
+    commands = [f"ganray sweep {file} --resume"] if result.is_unfinished else []
     if result.is_design:
         commands.append(f"ganray effects {result.experiment}{store}")
     if troubled:
@@ -67,5 +69,5 @@ def next_commands(result: SweepResult, best: list[str], troubled: list[str]) -> 
     if len(best) > 1:
         commands.append(f"ganray compare {best[0]} {best[1]} -o compare.png{store}")
     commands.append(f'ganray query "{sql}"{store}')
-    commands.append(f"ganray sweep {result.file} --set data.source=FOLDER --set name=mine")
+    commands.append(f"ganray sweep {file} --set data.source=FOLDER --set name=mine")
     return "\nNext:\n" + "\n".join(f"  {command}" for command in commands)

@@ -16,7 +16,7 @@ from ganray.report.diagnosis import Findings
 Points = list[tuple[float, float]]
 
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
-WIDTH_PX, PANEL_PX, LEFT_PX, RIGHT_PX, TOP_PX, GAP_PX = 900, 190, 80, 20, 60, 44
+WIDTH_PX, PANEL_PX, LEFT_PX, RIGHT_PX, TOP_PX, GAP_PX, LINE_PX = 900, 190, 80, 20, 60, 44, 18
 _SMALL, _LARGE = 13, 16
 
 
@@ -34,15 +34,18 @@ def draw_curves(findings: Findings, path: Path) -> Path:
     panels = [panel for panel in _panels(findings) if panel.lines]
     if not panels:
         raise StoreError(f"trial {findings.trial.trial_id} has no readings and no evaluations; nothing to draw")
-    page = Image.new("RGB", (WIDTH_PX, TOP_PX + len(panels) * (PANEL_PX + GAP_PX) + 20), "white")
+    troubles = in_lines([f"{d.name} from {number(d.since_kimg)}" for d in findings.diagnoses])
+    above = TOP_PX + LINE_PX * max(0, len(troubles) - 1)
+    page = Image.new("RGB", (WIDTH_PX, above + len(panels) * (PANEL_PX + GAP_PX) + 20), "white")
     draw = ImageDraw.Draw(page)
     trial = findings.trial
     draw.text((LEFT_PX, 12), f"{trial.experiment}  {trial.trial_id}  {trial.status}", "black", _font(_LARGE))
-    names = "   ".join(f"{d.name} from {number(d.since_kimg)}" for d in findings.diagnoses)
-    draw.text((LEFT_PX, 34), names or "nothing wrong was found", "#b00000" if names else "#606060", _font(_SMALL))
+    for index, line in enumerate(troubles or ["nothing wrong was found"]):
+        colour = "#b00000" if troubles else "#606060"
+        draw.text((LEFT_PX, 34 + LINE_PX * index), line, colour, _font(_SMALL))
     last = max(x for panel in panels for points in panel.lines.values() for x, _ in points)
     for index, panel in enumerate(panels):
-        top = TOP_PX + 24 + index * (PANEL_PX + GAP_PX)
+        top = above + 24 + index * (PANEL_PX + GAP_PX)
         _Axes(draw, top, max(last, 1e-9), panel).draw_all([d.since_kimg for d in findings.diagnoses])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,9 +134,7 @@ class _Axes:
     def _ticks(self) -> list[float]:
         if not self.panel.is_log:
             return nice_ticks(self.low, self.high)
-        exponents = range(math.ceil(self.low), math.floor(self.high) + 1)
-        step = max(1, math.ceil(len(exponents) / 5))
-        return [10.0**n for n in exponents[::step]]
+        return log_ticks(10.0**self.low, 10.0**self.high)
 
     def _x(self, kimg: float) -> float:
         return LEFT_PX + (WIDTH_PX - RIGHT_PX - LEFT_PX) * kimg / self.last_kimg
@@ -149,6 +150,28 @@ def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
     step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough)
     first = math.ceil(low / step)
     return [n * step for n in range(first, math.floor(high / step) + 1)]
+
+
+def log_ticks(low: float, high: float, about: int = 5) -> list[float]:
+    """The same for a logarithmic axis: powers of ten, and numbers between them where there are too few."""
+    exponents = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+    if len(exponents) > 2:
+        return [10.0**n for n in exponents[:: math.ceil(len(exponents) / about)]]
+    around = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    found = [step * 10.0**n for n in around for step in (1, 2, 5) if low <= step * 10.0**n <= high]
+    return found if len(found) > 2 else nice_ticks(low, high)
+
+
+def in_lines(texts: Sequence[str], width_px: int = WIDTH_PX - LEFT_PX - RIGHT_PX) -> list[str]:
+    """Texts side by side, on as many lines as they need."""
+    lines: list[str] = []
+    for text in texts:
+        longer = f"{lines[-1]}   {text}" if lines else text
+        if lines and _font(_SMALL).getlength(longer) <= width_px:
+            lines[-1] = longer
+        else:
+            lines.append(text)
+    return lines
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -16,7 +16,7 @@ from ganray.report.lookup import find_trial
 from ganray.report.remedies import Remedies, remedies
 from ganray.store.schema import CurveRow, EvaluationRow, TrialRow
 from ganray.store.store import Store
-from ganray.training.health import REMEDIES, Diagnosis, History, Remedy, Try, follow
+from ganray.training.health import REMEDIES, SETTLED_EVALUATIONS, Diagnosis, History, Remedy, Try, follow
 from ganray.training.health.history import settled_kimg
 
 
@@ -33,6 +33,8 @@ class Findings:
     curves: tuple[CurveRow, ...]
     evaluations: tuple[EvaluationRow, ...]
     """Under the trial's first protocol."""
+    too_early: tuple[str, ...] = ()
+    """What could not be looked for."""
     notes: tuple[str, ...]
 
     @property
@@ -65,10 +67,12 @@ def diagnose(store: Store, prefix: str, also: Sequence[str] = ()) -> Findings:
     curves, evaluations = _rows(store, trial)
     diagnoses, more = _diagnoses(trial, recipe, curves, evaluations)
     protocol = recipe.evaluation.protocols[0] if recipe else next((e["protocol"] for e in evaluations), "")
+    settled = {e["kimg"] for e in evaluations if recipe and e["kimg"] >= settled_kimg(recipe)}
+    too_early = [name for name, needed in SETTLED_EVALUATIONS.items() if needed > len(settled)]
     if not curves:
         more.append("no reading of its training was stored")
-    elif recipe:
-        more += _too_early(recipe, evaluations)
+    elif recipe and too_early:
+        more.append(_why_too_early(too_early, recipe, len(settled)))
     return Findings(
         trial=trial,
         recipe=recipe,
@@ -76,6 +80,7 @@ def diagnose(store: Store, prefix: str, also: Sequence[str] = ()) -> Findings:
         also=tuple(name for name in dict.fromkeys(also) if name not in {d.name for d in diagnoses}),
         curves=tuple(CurveRow(**row) for row in curves),
         evaluations=tuple(EvaluationRow(**row) for row in evaluations if row["protocol"] == protocol),
+        too_early=tuple(too_early),
         notes=(*notes, *more),
     )
 
@@ -111,16 +116,13 @@ def _diagnoses(
     return known, notes
 
 
-def _too_early(recipe: Recipe, evaluations: list[dict[str, Any]]) -> list[str]:
-    """What could not be looked for, because no evaluation is late enough."""
-    settled = settled_kimg(recipe)
-    if any(e["kimg"] >= settled for e in evaluations):
-        return []
+def _why_too_early(names: Sequence[str], recipe: Recipe, there: int) -> str:
+    needed = ", ".join(f"{name} ({SETTLED_EVALUATIONS[name]})" for name in names)
     average = " and their average has forgotten its first steps" if recipe.trick("ema") else ""
-    return [
-        f"mode-collapse and discriminator-overfits are looked for from {number(settled)} kimg on, when the networks "
-        f"have begun{average}; no evaluation is that late"
-    ]
+    return (
+        f"too few evaluations to look for {needed}: they count from {number(settled_kimg(recipe))} kimg on, when the "
+        f"networks have begun{average}, and there {'is' if there == 1 else 'are'} {there}"
+    )
 
 
 def _in_turn(lists: Sequence[Sequence[Try]]) -> list[Try]:

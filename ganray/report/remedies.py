@@ -125,18 +125,19 @@ def _default(section: str) -> Any:
 
 
 def _changed(recipe: Recipe, section: Any, attempt: Try) -> Any:
-    """The section with the changes; None where one of them would change nothing, or has no place in this recipe."""
+    """The section with the changes; None where they would change nothing, or one has no place in this recipe."""
     whole = {attempt.changes[0].path[0]: copy.deepcopy(section)}
     full = recipe.model_dump(mode="json")
+    is_changed = False
     for change in attempt.changes:
         current = _at(full, change.path)
         if current is _ABSENT:
             return None
         value = _new_value(change, current, _at(whole, change.path), recipe.budget.kimg)
-        if value is _ABSENT:
-            return None
-        _put(whole, change.path, value)
-    return whole[attempt.changes[0].path[0]]
+        if value is not _ABSENT:
+            is_changed = True
+            _put(whole, change.path, value)
+    return whole[attempt.changes[0].path[0]] if is_changed else None
 
 
 _ABSENT = object()

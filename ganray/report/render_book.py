@@ -23,6 +23,9 @@ Key = tuple[str, str]
 WIDEST = 100
 """Characters of a snippet's line."""
 
+MOST_IN_A_CELL = 3
+"""Measured effects of a component in the family's table; of more, it says how many there are."""
+
 COMPANIONS: dict[Key, dict[str, Any]] = {
     ("discriminator", "autoencoder"): {"objective.loss": {"name": "ebgan"}},
     ("objective.loss", "ebgan"): {"discriminator": {"name": "autoencoder"}},
@@ -133,7 +136,7 @@ def book_to_markdown(components: Sequence[Component], measured: Mapping[Key, Seq
         lines += [f"## {family}", "", f"In a recipe: {_code(place)}.", ""]
         lines += [*markdown([_in_short(component, measured) for component in members]), ""]
         for component in members:
-            lines += [*_in_full(component), ""]
+            lines += [*_in_full(component, measured or {}), ""]
     return "\n".join(lines)
 
 
@@ -148,7 +151,9 @@ def _in_short(component: Component, measured: Mapping[Key, Sequence[str]] | None
     row = {"name": link, "what": first_sentence(component.what)}
     if measured is None:
         return row
-    return row | {"measured effect": "<br>".join(measured.get((component.place, component.name), ())) or NOTHING}
+    found = measured.get((component.place, component.name), ())
+    few = len(found) <= MOST_IN_A_CELL
+    return row | {"measured effect": ("<br>".join(found) or NOTHING) if few else f"{len(found)} switches, see below"}
 
 
 def _heading(component: Component) -> str:
@@ -156,7 +161,7 @@ def _heading(component: Component) -> str:
     return f"{component.name} {component.place}" if component.place in NETWORKS else component.name
 
 
-def _in_full(component: Component) -> list[str]:
+def _in_full(component: Component, measured: Mapping[Key, Sequence[str]]) -> list[str]:
     links = ", ".join(f"[arXiv {number}]({_link(number)})" for number in sources(component))
     texts = [component.what, component.advice, f"Source: {links}." if links else ""]
     lines = [f"### {_heading(component)}"]
@@ -171,6 +176,8 @@ def _in_full(component: Component) -> list[str]:
             f"- {_beside(conflict, code='`') or 'on its own'} (rule `{conflict.rule}`): {conflict.reason}."
             for conflict in found
         ]
+    if effects := measured.get((component.place, component.name)):
+        lines += ["", "Measured:", "", *(f"- {effect}" for effect in effects)]
     return [*lines, "", "```yaml", snippet(component).rstrip(), "```"]
 
 

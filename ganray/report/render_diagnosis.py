@@ -93,6 +93,10 @@ def _indented(text: str) -> Padding:
 
 
 def _nothing(findings: Findings) -> Text:
-    looked = f"{len(findings.curves)} readings and {len(findings.evaluations)} evaluations"
-    names = ", ".join(SIGNS)
+    looked = f"{_count(len(findings.curves), 'reading')} and {_count(len(findings.evaluations), 'evaluation')}"
+    names = ", ".join(name for name in SIGNS if name not in findings.too_early)
     return Text(f"Nothing wrong was found in {looked} (looked for: {names}). Shapes are for the eye: see the samples.")
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" + "s" * (n != 1)

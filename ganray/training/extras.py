@@ -51,8 +51,8 @@ class Extras(nn.Module):
         small = small_side(resolution) if recipe.generator.name == "fastgan" else None
         replay = recipe.trick("replay")
         self.replay = Replay(replay, world.size, resolution, small) if replay else None
-        latent_dim = recipe.generator.latent_dim
-        self.latents = ImageLatents(n_images, latent_dim) if recipe.trick("pretrain") else None
+        spec = recipe.generator
+        self.latents = ImageLatents(n_images, spec.latent_dim, spec.latent) if recipe.trick("pretrain") else None
 
     @property
     def penalties(self) -> list[Penalty]:

@@ -22,8 +22,7 @@ def freeze_stages(discriminator: nn.Module, layers: int) -> None:
     off, switches back on only what was on before (`training.updates.frozen`); where missing gradients are filled
     with zeros only for parameters that take one (`average_gradients`: weight decay moves whatever has a gradient,
     be it zero); and where weight penalties act on trained parameters alone. As in the authors' code, statistics of
-    batch norm go on moving. Raises RecipeError where D has fewer stages, or nothing
-    would be left to train.
+    batch norm go on moving. Raises RecipeError where D has fewer stages, or nothing would be left to train.
     """
     stages = cast(HasStages, discriminator).stages_from_image()
     if layers > len(stages):

@@ -31,8 +31,8 @@ def load_initial(initial: Initial, generator: nn.Module, discriminator: nn.Modul
     """Copy what agrees in name and shape from a checkpoint; return what keeps its fresh values, and why.
 
     G takes the checkpoint's EMA where there is one. Weights of a network without labels fit the one that labels were
-    added to. Raises WeightsError where the file is missing or damaged, or has nothing for a network that is to be
-    filled.
+    added to. Raises WeightsError where the file is missing or damaged, has nothing for a network that is to be
+    filled, or lacks a layer of D that is frozen already.
     """
     path = Path(initial.checkpoint).expanduser()
     saved = read_checkpoint(path)
@@ -68,10 +68,22 @@ def _fit(network: nn.Module, saved: Mapping[str, Tensor] | None, role: str, path
             f"{path}: none of its {role}'s {len(saved)} tensors fits this recipe's {role} "
             f"(for example {example[0]}: {example[1]}); {remedy}"
         )
+    _refuse_frozen(network, left_out, path)
     for name, tensor in own.items():
         if name not in left_out:
             tensor.copy_(saved[name])
     return [f"{role}.{name}: {reason}" for name, reason in left_out.items()]
+
+
+def _refuse_frozen(network: nn.Module, left_out: Mapping[str, str], path: Path) -> None:
+    """FreezeD must not keep random layers: what is frozen has to be in the checkpoint."""
+    frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
+    for name, reason in left_out.items():
+        if name in frozen:
+            raise WeightsError(
+                f"{path}: freeze_d would freeze random weights of the discriminator ({name}: {reason}); use a "
+                f"checkpoint of the same discriminator and resolution, or drop freeze_d"
+            )
 
 
 def _mismatch(own: Tensor, saved: Tensor | None) -> str | None:

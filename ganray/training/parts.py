@@ -88,7 +88,8 @@ def generator_parts(
     maybe = [classification(state, batch.labels, judged)]
     maybe += [task.generator(look, x_fake.float()) for task in state.extras.self_supervision]
     terms += [term for term in maybe if term is not None]
-    due = [loss for loss in state.extras.generator_losses if state.step % loss.every == 0]
+    turn = turns_before(state)
+    due = [loss for loss in state.extras.generator_losses if turn % loss.every == 0]
     if due:
         generated = Generated(
             generate=lambda z: state.generator(z, batch.labels).full,
@@ -103,6 +104,15 @@ def generator_parts(
         terms += [loss(generated) for loss in due]
     part = total(terms)
     return {} if part is None else {"auxiliary_g": part}
+
+
+def turns_before(state: TrainState) -> int:
+    """Turns of G before this one, by which its lazy losses are counted: `discriminator_steps` leaves out steps.
+
+    By the trial's steps they would never meet: G's turns are at 1, 3, 5, ... under n = 2, and those due at 0, 4, 8.
+    """
+    several = state.recipe.trick("discriminator_steps")
+    return state.step // several.n if several else state.step
 
 
 def total(terms: list[Tensor]) -> Tensor | None:

@@ -43,6 +43,8 @@ def game_step(state: TrainState, game: Game, batch: Batch) -> Stats:
     stats = discriminator_step(state, game, batch, x_fake)
     if turn:
         stats |= generator_step(state, game, batch, x_fake)
+    else:  # G has made images all the same, and each worker's have moved the statistics of its batch norm
+        average_buffers(state.generator, state.world)
     # Only now: G's step goes through D as well and moves the statistics of its batch norm.
     average_buffers(state.discriminator, state.world)
     return stats
@@ -84,7 +86,7 @@ def discriminator_step(state: TrainState, game: Game, batch: Batch, x_fake: Imag
 
 
 def update_discriminator(state: TrainState, logits_real: Tensor, logits_fake: Tensor) -> None:
-    """One step of D's optimizer, and of whatever follows D's logits."""
+    """One step of D's optimizer, unless D is to sit it out, and of whatever follows D's logits."""
     batch_size, balance = state.recipe.budget.batch_size, state.extras.balance
     followers = [each for each in (state.extras.ada, state.extras.apa) if each]
     if followers or balance:

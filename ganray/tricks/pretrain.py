@@ -7,6 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganray.recipe.generators import Latent
+
+MEAN_SQUARE: dict[Latent, float] = {"normal": 1.0, "sphere": 1.0, "uniform": 1 / 3}
+"""Of the coordinates of each kind of latent."""
+
 
 class Workers(Protocol):
     """What is needed of the workers of a trial (`training.distributed.World` is one)."""
@@ -22,15 +27,17 @@ class Workers(Protocol):
 class ImageLatents(nn.Module):
     """`latents` [n_images, latent_dim] float32, a buffer, on the sphere of radius sqrt(latent_dim).
 
-    That is where N(0, 1) draws lie, nearly; the paper's unit sphere scaled to what G is given later.
+    That is where N(0, 1) draws lie, nearly; the paper's unit sphere scaled to what G is given later. Latents uniform
+    in [-1, 1] are shorter, and for them the radius is sqrt(latent_dim / 3).
     Drawn from torch's global generator on the CPU. Every worker holds all of them, the same on each.
     """
 
     latents: Tensor
 
-    def __init__(self, n_images: int, latent_dim: int) -> None:
+    def __init__(self, n_images: int, latent_dim: int, kind: Latent = "normal") -> None:
         super().__init__()
-        self.register_buffer("latents", on_sphere(torch.randn(n_images, latent_dim)))
+        self.mean_square = MEAN_SQUARE[kind]
+        self.register_buffer("latents", on_sphere(torch.randn(n_images, latent_dim), self.mean_square))
 
     def rows(self, indices: Tensor) -> Tensor:
         """The latents of these images [N, latent_dim]: a leaf that takes a gradient, for `step`."""
@@ -47,16 +54,16 @@ class ImageLatents(nn.Module):
         takes both steps at once.
         """
         device = self.latents.device
-        # u = z / sqrt(d), so dL/du = sqrt(d) dL/dz, and a step in u is one of sqrt(d) times its length in z.
-        moves = -lr * len(indices) * self.latents.shape[1] * grad.detach().float()
+        # u = z / r, r the radius, so dL/du = r dL/dz, and a step in u is one of r times its length in z.
+        moves = -lr * len(indices) * (self.latents.shape[1] * self.mean_square) * grad.detach().float()
         if workers is not None and workers.size > 1:
             told = workers.gather((indices.cpu(), moves.cpu()))
             indices, moves = (torch.cat(parts) for parts in zip(*told))
         indices, moves = indices.to(device), moves.to(device)
         self.latents.index_add_(0, indices, moves)
-        self.latents[indices] = on_sphere(self.latents[indices])
+        self.latents[indices] = on_sphere(self.latents[indices], self.mean_square)
 
 
-def on_sphere(z: Tensor) -> Tensor:
-    """Rows [N, d] scaled to the length sqrt(d)."""
-    return functional.normalize(z, dim=1) * math.sqrt(z.shape[1])
+def on_sphere(z: Tensor, mean_square: float = 1.0) -> Tensor:
+    """Rows [N, d] scaled to that mean square of their coordinates; 1 is the length sqrt(d)."""
+    return functional.normalize(z, dim=1) * math.sqrt(mean_square * z.shape[1])

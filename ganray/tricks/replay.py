@@ -1,5 +1,7 @@
 """Old fakes shown to D again (arXiv 1612.07828, section 2.3)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -43,6 +45,17 @@ class Replay(nn.Module):
         if small is None or self.small is None:
             return mixed, small
         return mixed, _exchange(self.small, small, is_old, chosen, place, is_kept)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Of what one of another number of workers held, as much as there is room for."""
+        for name in ("full", "small"):
+            saved, own = state_dict.get(prefix + name), getattr(self, name)
+            if saved is not None and own is not None and saved.shape[1:] == own.shape[1:]:
+                kept = saved[: self.size]
+                state_dict[prefix + name] = torch.cat([kept.to(own.device), own[len(kept) :]])
+        if (held := state_dict.get(prefix + "held")) is not None:
+            state_dict[prefix + "held"] = held.clamp(max=self.size)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _places(self, is_old: Tensor) -> tuple[Tensor, Tensor]:
         """Where the first fakes of the batch go, each to a place of its own, and whether they do, [at most size].

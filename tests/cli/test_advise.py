@@ -134,6 +134,19 @@ def test_a_dataset_that_is_not_there(ganray, tmp_path):
     assert "no image in broken can be read" in err
 
 
+@pytest.mark.parametrize("kimg", ["nan", "inf", "0", "-1"])
+def test_a_budget_that_is_none(ganray, folder, tmp_path, kimg):
+    code, _, err = ganray("advise", folder(20), "--budget", kimg)
+    assert code == 2
+    assert "--budget" in err
+    assert list(tmp_path.glob("*.yaml")) == []
+
+
+def test_commands_can_be_pasted_whatever_the_file_is_called(ganray, folder):
+    _, out, _ = ganray("advise", folder(20), "-o", "my first.yaml")
+    assert out.endswith("  ganray validate 'my first.yaml'\n  ganray sweep 'my first.yaml'\n")
+
+
 def test_sample_sets(ganray):
     assert ganray("advise", "sample:hubble")[0] == 0
     assert load_experiment("hubble.yaml").sample().data.source == "sample:hubble"

@@ -15,7 +15,7 @@ from ganray.recipe.recipe import Recipe
 from ganray.store.store import Store
 from ganray.trial.job import TrialJob
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 STEPS_KIMG = 0.032
 

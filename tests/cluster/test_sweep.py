@@ -15,7 +15,7 @@ from ganray.cluster.study import study_storage
 from ganray.report.leaderboard import leaderboard
 from ganray.store.store import Store
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1700)]
 
 DRIVER = Path(__file__).with_name("driver.py")
 TRIALS = 5
@@ -61,7 +61,7 @@ def start(folder, *flags):
     )
 
 
-def read_until(process, pattern, seen, timeout_s=400):
+def read_until(process, pattern, seen, timeout_s=800):
     """Collect lines until one matches."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -93,7 +93,7 @@ def outcome(tmp_path_factory):
     }
     time.sleep(5)  # Ray's processes notice that their driver has gone
     second = start(folder, "--resume")
-    output, _ = second.communicate(timeout=400)
+    output, _ = second.communicate(timeout=800)
     return {"folder": folder, "first": first, "second": output, "code": second.returncode, "before": ended_before}
 
 

@@ -36,6 +36,7 @@ def measured(tmp_path):
         effect("+ replay (capacity 256, share 0.5)", -12.0, -20.0, -4.0),
         effect("D.norm batch", 8.0, -3.0, 19.0, failed=1),
         effect("+ top_k (share 0.5, until 0.5)", None, None, None, failed=3),
+        effect("- diffaugment, + ada (kimg 12)", None, None, None),
     ]
     path = tmp_path / "switches.json"
     whole = {"experiment": "hacks", "protocol": "fd_lite0_200_train", "show": "final", "notes": ["two cores"]}
@@ -60,13 +61,29 @@ def test_results_come_as_tables_and_beside_their_components(build, measured):
         next(line for line in lines if line.startswith(f"| [{link})"))
         for link in ("replay](#replay", "dcgan](#dcgan-discriminator", "top_k](#top_k")
     )
-    assert replay.endswith("| `+ replay (capacity 256, share 0.5)` -12 [-20, -4] * (hacks) |")
+    assert replay.endswith("| `+ replay (capacity 256, share 0.5)` -12.0 [-20.0, -4.0] * (hacks) |")
     assert dcgan.endswith("| `D.norm batch` +8 [-3, +19], 1 failed (hacks) |")
-    assert top_k.endswith("not comparable, no seed completed (hacks) |")
+    assert top_k.endswith("| `+ top_k (share 0.5, until 0.5)` no seed completed, 3 failed (hacks) |")
+    assert next(line for line in lines if line.startswith("| [ada]")).endswith("not finished (hacks) |")
+    section = lines[lines.index("### dcgan discriminator") :]
+    assert section[section.index("Measured:") + 2] == "- `D.norm batch` +8 [-3, +19], 1 failed (hacks)"
+    assert "- [hacks](../experiments/hacks.yaml): 2 of 58 switches measured, under `fd_lite0_200_train`" in lines
     assert next(line for line in lines if line.startswith("| [lecam]")).endswith("| – |")
     assert "Not measured yet: `losses`, `discriminators`." in lines
     assert "### hacks: each switch against the baseline, the last checkpoint under fd_lite0_200_train" in lines
     assert "- two cores" in lines
+
+
+def test_many_effects_of_one_component_stand_in_its_section_alone(build, measured, tmp_path):
+    found = json.loads(measured.read_text())
+    found["hacks"]["effects"] = [effect(f"G.latent {name}", 1.0, -3.0, 5.0) for name in ("a", "b", "c", "d")]
+    path = tmp_path / "many.json"
+    path.write_text(json.dumps(found))
+    lines = build.page(path).splitlines()
+    assert next(line for line in lines if line.startswith("| [dcgan](#dcgan-generator)")).endswith(
+        "| 4 switches, see below |"
+    )
+    assert lines.count("- `G.latent d` +1.0 [-3.0, +5.0] (hacks)") == 1
 
 
 @pytest.mark.parametrize("name", ["hacks", "losses", "discriminators"])

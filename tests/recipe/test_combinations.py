@@ -238,6 +238,10 @@ REFUSED = {
          "evaluation": LITE},
         ("objective", "generator_losses", 1), "fid_768_1k_train and fid_192_1k_train need only the short weights",
         {"objective": {"generator_losses": [{"name": "style"}]}, "evaluation": FID}),
+    ("own_judge", "a perceptual pre-training under Lite0"): (
+        {"tricks": [{**PRETRAIN, "perceptual": 1.0}], "evaluation": LITE},
+        ("tricks",), "pretrain.perceptual trains G on the features of EfficientNet-Lite0, and fd_lite0_1k_train",
+        {"tricks": [PRETRAIN], "evaluation": LITE}),
     ("repeated", "one trick twice"): (
         {"tricks": [FLIPS, FLIPS]}, ("tricks",), "flips is there twice",
         {"tricks": [FLIPS, {"name": "ema"}]}),

@@ -21,6 +21,26 @@ def test_one_at_a_time_changes_one_choice_from_the_first_options_for_every_seed(
     assert found == [{**params, "seed": seed} for params in changed for seed in (0, 1)]
 
 
+def test_the_baseline_may_take_more_seeds_than_the_switches():
+    found = designed(SPACE | {"seed": {"choice": [4, 5, 6]}}, "one_at_a_time", 2)
+    baseline = {"a": 1, "b": "x"}
+    assert found[:3] == [{**baseline, "seed": seed} for seed in (4, 5, 6)]
+    assert [params["seed"] for params in found[3:]] == [4, 5] * 3
+    assert all({**params, "seed": 0} != {**baseline, "seed": 0} for params in found[3:])
+
+
+def test_more_seeds_per_switch_than_there_are_is_refused():
+    with pytest.raises(RecipeError, match=r"seeds_per_switch is 3, and `seed` offers 2"):
+        designed(SPACE, "one_at_a_time", 3)
+
+
+def test_seeds_per_switch_needs_switches(tmp_path):
+    path = tmp_path / "e.yaml"
+    path.write_text(EXPERIMENT.replace("sampler: one_at_a_time", "sampler: grid, seeds_per_switch: 2"))
+    with pytest.raises(RecipeError, match="seeds_per_switch goes with sampler: one_at_a_time, not with grid"):
+        load_experiment(path)
+
+
 def test_a_grid_is_every_combination_once():
     found = designed(SPACE, "grid")
     assert len(found) == 3 * (1 + 2) * 2 == len({tuple(sorted(params.items())) for params in found})
@@ -38,6 +58,13 @@ def test_integers_are_options_too():
 def test_a_range_is_refused():
     with pytest.raises(RecipeError, match="one_at_a_time runs a list of recipes, and the file holds a range"):
         designed({"a": {"uniform": [0, 1]}}, "one_at_a_time")
+
+
+def test_a_grid_that_nobody_could_run_is_refused_at_once():
+    space = {letter: {"choice": list(range(10))} for letter in "abcdefghijklmnop"}
+    with pytest.raises(RecipeError, match="this space has 10,000,000,000,000,000 of them, but a grid holds at most"):
+        designed(space, "grid")
+    assert len(designed(space, "one_at_a_time")) == 1 + 16 * 9
 
 
 EXPERIMENT = """\

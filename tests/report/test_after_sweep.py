@@ -44,5 +44,9 @@ def test_an_unfinished_sweep_goes_on_with_resume(printed):
     assert "ganray sweep demo.yaml --resume" in printed(trials=5)
 
 
+def test_a_file_with_a_blank_in_its_name_can_be_pasted(printed):
+    assert "ganray sweep 'my cats.yaml' --resume" in printed(trials=5, file=Path("my cats.yaml"))
+
+
 def test_a_design_offers_its_effects(printed):
     assert "ganray effects demo --store" in printed(is_design=True)

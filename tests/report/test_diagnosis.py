@@ -11,7 +11,7 @@ from rich.console import Console
 from ganray.errors import RecipeError, StoreError
 from ganray.recipe.experiment import load_experiment
 from ganray.recipe.recipe import Recipe
-from ganray.report.curves import draw_curves, nice_ticks
+from ganray.report.curves import draw_curves, in_lines, log_ticks, nice_ticks
 from ganray.report.diagnosis import diagnose
 from ganray.report.remedies import TRIES, plain_tree, remedies, write
 from ganray.report.render_diagnosis import change_words, findings_to_json, findings_to_rich
@@ -94,9 +94,20 @@ def test_nothing_found_is_said_with_what_was_looked_for(store, put_sick):
 
 def test_what_it_was_too_early_for_is_said(store, put_sick, real_recipe):
     slow = real_recipe(tricks=[{"name": "ema", "decay": 0.999}])
-    (note,) = diagnose(store, put_sick("slow11112222", recipe=slow, diagnoses=[])).notes
-    assert "looked for from 24 kimg on, when the networks have begun and their average" in note
+    found = diagnose(store, put_sick("slow11112222", recipe=slow, diagnoses=[]))
+    (note,) = found.notes
+    assert "mode-collapse (1), discriminator-overfits (2), metric-stalls (4): they count from 24 kimg on" in note
+    assert note.endswith("their average has forgotten its first steps, and there are 0")
     assert diagnose(store, put_sick("fast11112222", diagnoses=[])).notes == ()
+
+
+def test_what_takes_more_evaluations_was_not_looked_for(store, put_sick, real_recipe):
+    later = real_recipe(tricks=[{"name": "pretrain", "kimg": 2.1}])  # of four evaluations, two are left
+    found = diagnose(store, put_sick("late11112222", recipe=later, diagnoses=[]))
+    assert found.too_early == ("metric-stalls",)
+    assert found.notes[0].endswith("they count from 2.9 kimg on, when the networks have begun, and there are 2")
+    shown = " ".join(text_of(found).split())
+    assert "discriminator-overfits). Shapes are for the eye" in shown
 
 
 def test_the_reason_of_the_end_is_said_once(store, put_sick):
@@ -170,6 +181,13 @@ def test_what_is_there_already_is_not_advised_and_what_is_refused_is_left_out(re
     assert "label_smoothing softens labels, and hinge has none" in reason
 
 
+def test_of_changes_that_belong_together_what_is_there_already_stays(real_recipe):
+    penalised = real_recipe(objective={"loss": {"name": "lsgan"}, "penalties": [{"name": "r1", "gamma": 3.0}]})
+    (option,) = remedies("abc", penalised, REMEDIES["mode-collapse"].tries[:1]).options
+    assert option.value["loss"] == {"name": "rpgan"}
+    assert option.value["penalties"] == [{"name": "r1", "gamma": 3.0}, {"name": "r2", "gamma": 1.0}]
+
+
 def test_a_file_has_so_many_remedies_and_no_more(real_recipe):
     every = [attempt for remedy in REMEDIES.values() for attempt in remedy.tries]
     found = remedies("abc", real_recipe(), every)
@@ -233,3 +251,22 @@ def test_a_picture_that_cannot_be_written(store, put_sick, tmp_path):
 )
 def test_ticks_are_round(low, high, expected):
     assert nice_ticks(low, high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.002, 3e4, [0.01, 1, 100, 10000]), (0.5, 900, [1, 10, 100]), (0.4, 6, [0.5, 1, 2, 5]),
+        (20, 30, range(20, 31, 2)),
+    ],
+)  # fmt: skip
+def test_ticks_of_a_logarithmic_axis(low, high, expected):
+    assert log_ticks(low, high) == pytest.approx(list(expected))
+
+
+def test_names_of_many_troubles_take_more_lines():
+    texts = [f"{name} from 12.34" for name in REMEDIES]
+    lines = in_lines(texts, width_px=820)
+    assert len(lines) > 1
+    assert [text for line in lines for text in line.split("   ")] == texts
+    assert in_lines([]) == []

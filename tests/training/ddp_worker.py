@@ -159,6 +159,8 @@ def consistency(world, folder):
                                 tricks=TRICKS, budget=HALF),
         "stateful": recipe_of(32, generator={"name": "dcgan", "width": 4, "latent_dim": 8, "norm": "instance"},
                               objective=STATEFUL, tricks=FOLLOWING, budget=HALF),
+        # The checkpoint and the end lie between two turns of G, which makes images in every step.
+        "several-steps": recipe_of(32, tricks=[*TRICKS, {"name": "discriminator_steps", "n": 3}], budget=HALF),
         "pretrained": recipe_of(32, objective={"generator_losses": [{"name": "l1"}]}, budget=HALF,
                                 tricks=[*TRICKS, {"name": "pretrain", "kimg": 0.004}, {"name": "replay"}]),
     }  # fmt: skip

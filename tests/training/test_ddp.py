@@ -18,7 +18,7 @@ OBJECTIVES = (
     "minimax", "non_saturating", "hinge", "lsgan", "wasserstein", "rpgan", "ragan", "ralsgan", "rahinge",
     "dual_contrastive", "ebgan", "ragan-r1", "hinge-r1-gp", "lecam-orthogonal", "feature-matching",
 )  # fmt: skip
-GAMES = ("fastgan", "batch-norm", "stateful", "pretrained")
+GAMES = ("fastgan", "batch-norm", "stateful", "several-steps", "pretrained")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
         for rank in range(2)
     ]
     try:
-        errors = [worker.communicate(timeout=150)[1] for worker in workers]
+        errors = [worker.communicate(timeout=450)[1] for worker in workers]
     finally:
         for worker in workers:
             worker.kill()

@@ -90,6 +90,8 @@ def test_names_that_are_missing_from_a_reading_are_passed_over():
     assert "G's gradient norm" in found([only_d, both] * SUSTAINED)["gradient-explosion"]
     bare = History("hinge", 0.0, 0.0, tuple({"kimg": k / 10, "images_per_s": 9.0} for k in range(20)), ())
     assert examine(bare) == []
+    blind = repeated(loss_d=0.03, logits_real=None, logits_fake=None)
+    assert found(blind, n=SUSTAINED)["discriminator-won"].endswith("(1.39 is undecided)")
 
 
 def test_fakes_that_are_all_alike():
@@ -98,6 +100,7 @@ def test_fakes_that_are_all_alike():
     assert found(evaluations=[{"diversity": 0.08}, {}]) == {}, "it has come back"
     assert found(evaluations=[{"diversity": 0.4}]) == {}
     assert found(evaluations=[{"diversity": None}]) == {}
+    assert found(evaluations=[{"diversity": 0.08}, {"diversity": None}]) == {}
     assert found(evaluations=[{"diversity": 0.001}], settled=1.5) == {}, "an average of the first steps is no collapse"
 
 
@@ -108,6 +111,8 @@ def test_a_discriminator_that_knows_its_images_by_heart():
     assert found(evaluations=[{"overfit": 0.7}, {"overfit": 0.3}]) == {}
     assert found(evaluations=[{"overfit": 0.9}]) == {}, "once is no proof"
     assert found(evaluations=[{"overfit": 0.9}, {"overfit": None}]) == {}
+    stale = [{"overfit": 0.9}, {"overfit": 0.9}, {"overfit": None}]
+    assert found(evaluations=stale) == {}, "what was two evaluations ago is not so now"
 
 
 def test_a_metric_that_stalls_while_g_gets_better_at_its_game():
@@ -191,7 +196,12 @@ def test_when_the_networks_have_begun_and_their_average_has_forgotten_its_first_
     assert settled_kimg(recipe(tricks=[ema, several])) == 6.0
     assert begun_kimg(recipe(tricks=[ema, several])) == 2.0
     assert settled_kimg(recipe(tricks=[{**ema, "warmup": True}])) == 1.0
-    assert begun_kimg(recipe(tricks=[{"name": "pretrain", "kimg": 0.5}])) == 1.5
+    pretrain = {"name": "pretrain", "kimg": 0.5}  # 50 steps
+    assert begun_kimg(recipe(tricks=[pretrain])) == settled_kimg(recipe(tricks=[pretrain])) == 1.5
+    assert settled_kimg(recipe(tricks=[pretrain, ema])) == 3.5, "the average begins the game full of pre-training"
+    long = {"budget": {"kimg": 100, "batch_size": 10}, "tricks": [{"name": "pretrain", "kimg": 10}]}
+    warm = recipe(**{**long, "tricks": [*long["tricks"], {**ema, "decay": 0.9999, "warmup": True}]})
+    assert settled_kimg(warm) == 14.0  # of 1000 steps, forgotten after 400 more
 
 
 def test_fresh_networks_are_not_called_weak():

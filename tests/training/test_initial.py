@@ -161,6 +161,17 @@ def test_the_new_average_starts_from_the_loaded_weights(write):
 # FreezeD
 
 
+class Staged(nn.Module):
+    """A network of which each layer is a stage."""
+
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = layers
+
+    def stages_from_image(self):
+        return list(self.layers)
+
+
 def discriminator_of(name):
     spec = TypeAdapter(Discriminator).validate_python({"name": name, "width": 4})
     torch.manual_seed(0)
@@ -224,6 +235,18 @@ def test_gradients_still_reach_g_through_frozen_layers():
     assert (x.grad != 0).any()
 
 
+def test_layers_that_the_checkpoint_has_not_trained_are_not_frozen(write):
+    old, new = small(0), small(1, sizes=(5, 6, 2))  # the first layer sees another number of channels
+    initial = Initial(checkpoint=str(write(small(2), old)), generator=False)
+    before = {name: value.clone() for name, value in new.state_dict().items()}
+    freeze_stages(Staged(new), 1)
+    with pytest.raises(WeightsError, match=r"freeze random weights.*0\.weight: \[6, 5\] here, \[6, 4\]"):
+        load_initial(initial, small(3), new)
+    assert all(torch.equal(value, before[name]) for name, value in new.state_dict().items())
+    new.requires_grad_(True)
+    assert load_initial(initial, small(3), new) == ["discriminator.0.weight: [6, 5] here, [6, 4] in the checkpoint"]
+
+
 def test_more_layers_than_there_are_is_refused():
     discriminator, _ = discriminator_of("dcgan")  # 32 px: three stages
     with pytest.raises(RecipeError, match=r"freeze_d\.layers is 4, but this discriminator has 3 stages"):
@@ -232,13 +255,5 @@ def test_more_layers_than_there_are_is_refused():
 
 
 def test_nothing_left_to_train_is_refused():
-    class Bare(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.stage = nn.Linear(2, 1)
-
-        def stages_from_image(self):
-            return [self.stage]
-
     with pytest.raises(RecipeError, match="leaves nothing"):
-        freeze_stages(Bare(), 1)
+        freeze_stages(Staged(nn.Sequential(nn.Linear(2, 1))), 1)

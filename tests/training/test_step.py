@@ -101,6 +101,17 @@ def test_lazy_penalties_are_counted_at_their_steps_only(dcgan, begin):
     assert ["penalty" in stats for stats in train(7)] == [True, False, False, True, False, False, True]
 
 
+@pytest.mark.parametrize("n", [2, 3])
+def test_lazy_losses_of_the_generator_are_counted_by_its_own_turns(dcgan, begin, n):
+    # By the trial's steps, due at 0, 2, 4, ..., a loss of each second turn would never meet G's turns at 1, 3, 5, ...
+    generator = {"name": "dcgan", "width": 4, "latent_dim": 8, "norm": "none"}
+    objective = {"generator_losses": [{"name": "path_length", "every": 2}]}
+    tricks = [{"name": "discriminator_steps", "n": n}]
+    _, _, train = begin(dcgan(generator=generator, objective=objective, tricks=tricks))
+    turns = [stats for stats in train(4 * n) if "loss_g" in stats]
+    assert ["auxiliary_g" in stats for stats in turns] == [True, False, True, False]
+
+
 def test_reals_are_scaled_and_come_in_the_samplers_order(dcgan, begin, images):
     state, _, _ = begin(dcgan())
     order = type(state.sampler)(state.sampler.n_images, 4, state.recipe.seed).next_batch()

@@ -52,7 +52,7 @@ def start():
     yield go
     for process in processes:
         process.terminate()  # torchrun hands it on to its workers
-        process.communicate(timeout=40)
+        process.communicate(timeout=200)
 
 
 def ganray(*arguments):
@@ -73,7 +73,7 @@ def test_ctrl_c_pauses_and_resume_goes_on_exactly(start, experiment, tiny, tmp_p
     line = process.stderr.readline()
     assert line.startswith("0.800 kimg  fd_lite0_1k_train "), line + process.stderr.read()
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=200)[1]
     assert process.returncode == 130, said
     assert "go on with the same command and --resume" in said
     # At once is as good as later: the interrupt may arrive before the next step begins.
@@ -88,7 +88,7 @@ def test_ctrl_c_pauses_and_resume_goes_on_exactly(start, experiment, tiny, tmp_p
     resumed = start(TINY, "train", experiment, "--local", "--resume")  # another process than the one that paused
     straight = tmp_path / "straight"
     assert ganray("train", experiment, "--local", "--set", f"runs={straight}", "--set", f"store={straight}/store") == 0
-    said = resumed.communicate(timeout=100)[1]
+    said = resumed.communicate(timeout=300)[1]
     assert resumed.returncode == 0, said
     assert "ganray sample" in said
     a, b = (read_checkpoint(the_checkpoint(folder)) for folder in (runs, straight))
@@ -106,7 +106,7 @@ SHORT = ("--set", "budget.kimg=0.08", "--set", "evaluation.every_kimg=0.08")
 def test_it_runs_under_torchrun(start, experiment, tmp_path):
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     process = start(*torchrun, TINY, "train", experiment, *SHORT)
-    said = process.communicate(timeout=120)[1]
+    said = process.communicate(timeout=300)[1]
     assert process.returncode == 0, said
     assert said.count("0.080 kimg  fd_lite0_1k_train ") == 1  # the main worker alone speaks
     store = Store(tmp_path / "runs" / "store")

@@ -25,7 +25,7 @@ def folder(tmp_path_factory, photos):
         for rank in range(2)
     ]
     try:
-        errors = [worker.communicate(timeout=150)[1] for worker in workers]
+        errors = [worker.communicate(timeout=450)[1] for worker in workers]
     finally:
         for worker in workers:
             worker.kill()

@@ -2,10 +2,13 @@
 
 import math
 import threading
+from typing import get_args
 
 import pytest
 import torch
 
+from ganray.models.latents import shape_latents
+from ganray.recipe.generators import Latent
 from ganray.tricks.pretrain import ImageLatents, on_sphere
 
 
@@ -21,6 +24,27 @@ def test_they_begin_on_the_sphere_and_differ():
     assert table.latents.std().item() == pytest.approx(1.0, abs=0.03)
     torch.manual_seed(0)
     assert torch.equal(table.latents, ImageLatents(500, 64).latents)
+
+
+@pytest.mark.parametrize("kind", get_args(Latent))
+def test_they_are_as_long_as_the_latents_of_the_game(kind):
+    torch.manual_seed(0)
+    table, drawn = ImageLatents(50, 64, kind), shape_latents(torch.randn(50, 64), kind)
+    assert table.latents.square().mean().item() == pytest.approx(drawn.square().mean().item(), rel=0.05)
+    length = lengths(table.latents[:1]).item()
+    table.step(torch.tensor([3]), torch.randn(1, 64), lr=0.1)
+    torch.testing.assert_close(lengths(table.latents), torch.full((50,), length))
+
+
+def test_the_rate_is_in_units_of_the_unit_sphere_for_any_kind():
+    torch.manual_seed(0)
+    tables, direction = [ImageLatents(1, 8, kind) for kind in get_args(Latent)], torch.randn(1, 8)
+    for table in tables:
+        table.latents.copy_(on_sphere(torch.ones(1, 8), table.mean_square))
+        # dL/dz of a loss that depends on the direction alone is the larger the shorter z is
+        table.step(torch.tensor([0]), direction / table.mean_square**0.5, lr=0.05)
+    units = [on_sphere(table.latents) for table in tables]
+    torch.testing.assert_close(units[1:], units[:1] * 2)
 
 
 def test_rows_are_leaves_and_the_table_is_not_touched_by_reading():

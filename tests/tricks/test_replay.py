@@ -116,6 +116,20 @@ def test_the_fakes_are_cut_off_from_g():
         assert not mixed.requires_grad
 
 
+@pytest.mark.parametrize("n_workers", [1, 2])
+@pytest.mark.parametrize("images", [3, 6])
+def test_another_number_of_workers_goes_on_with_what_there_is_room_for(n_workers, images):
+    torch.manual_seed(0)
+    saved, memory = (replay(capacity=8, n_workers=n, small=2) for n in (3 - n_workers, n_workers))
+    saved.mix(numbered(range(1, images + 1)), numbered(range(1, images + 1), 2))
+    memory.load_state_dict(saved.state_dict())
+    held = min(images, 4)  # the places of the one of two workers, on either side
+    assert memory.held == held
+    assert memory.full[:held, 0, 0, 0].tolist() == memory.small[:held, 0, 0, 0].tolist() == [1, 2, 3, 4][:held]
+    memory.mix(numbered([9, 9]), numbered([9, 9], 2))
+    assert 9 in memory.full[:, 0, 0, 0].tolist()
+
+
 @pytest.mark.parametrize("steps", [1, 5])
 def test_resuming_goes_on_exactly(steps):
     def batches(n):

@@ -92,6 +92,9 @@ def judged_by_itself(recipe: Recipe, protocol: str) -> Fault | None:
                 ("objective", "generator_losses", i),
                 f"{loss.name} trains G on the features of EfficientNet-Lite0, and {remedy}",
             )
+    pretrain = recipe.trick("pretrain")
+    if pretrain and pretrain.perceptual:
+        return TRICKS, f"pretrain.perceptual trains G on the features of EfficientNet-Lite0, and {remedy}"
     return None
 
 

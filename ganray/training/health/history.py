@@ -17,6 +17,9 @@ BEGINNING = 100
 FORGOTTEN = 3.0
 """An average over 1 / (1 - decay) steps keeps e^-3 = 5 % of its first weights after three times as many."""
 
+FORGOTTEN_IN_WARMUP = 0.4
+"""While its decay is (1 + t) / (10 + t), it keeps (1 / 1.4)^9 = 5 % of the past after 0.4 times as many steps."""
+
 
 @dataclass(frozen=True)
 class History:
@@ -63,23 +66,28 @@ class History:
         found = [r[name] for r in self.readings if r.get(name) is not None and r["kimg"] > since_kimg]
         return [float(value) for value in found[-n:]]
 
-    def settled(self, name: str) -> list[float]:
-        """That column of the evaluations whose samples say something."""
-        rows = (e for e in self.evaluations if e["kimg"] >= self.settled_kimg)
-        return [float(e[name]) for e in rows if e.get(name) is not None]
+    def settled(self, name: str) -> list[float | None]:
+        """That column of the evaluations whose samples say something; None where it could not be measured."""
+        return [e.get(name) for e in self.evaluations if e["kimg"] >= self.settled_kimg]
 
 
 def begun_kimg(recipe: Recipe) -> float:
     """From where on the networks can be judged."""
-    pretrain = recipe.trick("pretrain")
-    return (pretrain.kimg if pretrain else 0.0) + _kimg_of_steps(recipe, BEGINNING)
+    return _pretrained_kimg(recipe) + _kimg_of_steps(recipe, BEGINNING)
 
 
 def settled_kimg(recipe: Recipe) -> float:
     """From where on the sampling generator is no longer what the first steps, or pre-training, made of it."""
-    ema = recipe.trick("ema")
-    average = FORGOTTEN / (1 - ema.decay) if ema and not ema.warmup else 0.0
-    return max(begun_kimg(recipe), _kimg_of_steps(recipe, average))
+    pretrained, ema = _pretrained_kimg(recipe), recipe.trick("ema")
+    average = FORGOTTEN / (1 - ema.decay) if ema else 0.0
+    if ema and ema.warmup:
+        average = min(average, FORGOTTEN_IN_WARMUP * pretrained * 1000 / recipe.budget.batch_size)
+    return max(begun_kimg(recipe), pretrained + _kimg_of_steps(recipe, average))
+
+
+def _pretrained_kimg(recipe: Recipe) -> float:
+    pretrain = recipe.trick("pretrain")
+    return pretrain.kimg if pretrain else 0.0
 
 
 def _kimg_of_steps(recipe: Recipe, steps: float) -> float:

@@ -68,6 +68,9 @@ FALLING_SHARE = 0.2
 SWINGS = 8
 """Readings that are looked at for oscillation."""
 
+SETTLED_EVALUATIONS = {"mode-collapse": 1, "discriminator-overfits": 2, "metric-stalls": STALLED_EVALUATIONS}
+"""How many evaluations of settled networks it takes to look for these."""
+
 
 def discriminator_won(history: History) -> str | None:
     """D's adversarial loss is close to zero, again and again."""
@@ -76,10 +79,8 @@ def discriminator_won(history: History) -> str | None:
     if undecided is None or not _all(losses, lambda loss: loss < WON_SHARE * undecided):
         return None
     gap = [r - f for r, f in zip(history.last("logits_real", SUSTAINED), history.last("logits_fake", SUSTAINED))]
-    return (
-        f"D's loss is {fmean(losses):.3g} on average over {SUSTAINED} readings ({undecided:.3g} is undecided), "
-        f"its logits {fmean(gap):.3g} apart"
-    )
+    apart = f", its logits {fmean(gap):.3g} apart" if gap else ""
+    return f"D's loss is {fmean(losses):.3g} on average over {SUSTAINED} readings ({undecided:.3g} is undecided){apart}"
 
 
 def discriminator_weak(history: History) -> str | None:
@@ -126,22 +127,22 @@ def logits_saturated(history: History) -> str | None:
 
 def mode_collapse(history: History) -> str | None:
     """Fakes that differ far less than the reals do."""
-    spreads = history.settled("diversity")
-    if not spreads or spreads[-1] >= ALIKE:
+    before, now = [None, None, *history.settled("diversity")][-2:]
+    if now is None or now >= ALIKE:
         return None
-    before = f" ({spreads[-2]:.2f} at the evaluation before)" if len(spreads) > 1 else ""
-    return f"two fakes are {spreads[-1]:.2f} times as far apart as two reals{before}"
+    remark = "" if before is None else f" ({before:.2f} at the evaluation before)"
+    return f"two fakes are {now:.2f} times as far apart as two reals{remark}"
 
 
 def discriminator_overfits(history: History) -> str | None:
     """D knows the training images rather than what they have in common, at two evaluations in a row."""
-    lost = history.settled("overfit")[-2:]
-    if len(lost) < 2 or min(lost) < OVERFIT:
+    before, now = [None, None, *history.settled("overfit")][-2:]
+    if before is None or now is None or min(before, now) < OVERFIT:
         return None
-    sure = history.settled("sure_of_reals")[-1:]
-    certainty = f"; it takes {50 + 50 * sure[0]:.0f} % of the training images to be real" if sure else ""
+    sure = history.settled("sure_of_reals")[-1]
+    certainty = "" if sure is None else f"; it takes {50 + 50 * sure:.0f} % of the training images to be real"
     return (
-        f"D loses {100 * lost[-1]:.0f} % of its advantage on training images once they are mirrored and moved by a few "
+        f"D loses {100 * now:.0f} % of its advantage on training images once they are mirrored and moved by a few "
         f"pixels{certainty}"
     )
 
