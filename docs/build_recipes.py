@@ -22,7 +22,7 @@ from ganray.recipe.experiment import Experiment, load_experiment
 from ganray.recipe.recipe import Recipe
 from ganray.report.effects import Effect, Effects
 from ganray.report.render_book import Key, book_to_markdown, rules_to_markdown
-from ganray.report.render_effects import difference, effects_to_markdown, interval
+from ganray.report.render_effects import difference, effects_to_markdown, interval, stars
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "recipes.md"
@@ -151,7 +151,7 @@ def legend(found: Mapping[str, Effects]) -> str:
     return f"""\
 The baseline is the first option of every choice in the experiment's file, and each switch another option of one choice.
 Beside the components below stands the difference of the distances, which is below 0 where the switch is better, with
-its 95 % interval in brackets, and a `*` where that leaves out 0.
+its 95 % interval in brackets, a `*` where that leaves out 0, and `**` where it remains after Holm's correction.
 
 {extent}
 """
@@ -178,7 +178,7 @@ def _value(effect: Effect) -> str:
         return f"no seed completed, {effect.failed} failed" if effect.failed else "not finished"
     between = "" if effect.low is None else f"[{interval(effect, ', ')}]"
     failed = f", {effect.failed} failed" if effect.failed else ""
-    return " ".join(filter(None, (difference(effect), between, "*" * effect.is_clear))) + failed
+    return " ".join(filter(None, (difference(effect), between, stars(effect)))) + failed
 
 
 def switched(change: str, baseline: Recipe) -> set[Key]:

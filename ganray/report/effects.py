@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median
 
 from ganray.errors import StoreError
@@ -13,7 +13,7 @@ from ganray.report.cells import number
 from ganray.report.leaderboard import Entry, Leaderboard, Show, half_width, leaderboard
 from ganray.report.lookup import find_trial, trials
 from ganray.report.recipes import Flat, flatten, identity, not_default, short, show
-from ganray.report.spread import Spread, pooled
+from ganray.report.spread import Spread, holm, pooled, two_sided
 from ganray.store.schema import TrialRow
 from ganray.store.store import Store
 
@@ -21,6 +21,9 @@ BASELINE = "baseline"
 
 ROUGH_SPEED = 1.25
 """From so many times between the baseline's own trials on, speeds say more of the machine than of the recipes."""
+
+
+ALPHA = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,10 @@ class Effect:
     difference: float | None
     low: float | None
     high: float | None
+    p: float | None
+    """Chance of a difference this large, to either side, were there no effect: by the same t as the interval."""
+    p_holm: float | None
+    """The same, corrected for all recipes that were compared (Holm, Scand. J. Statist. 6, 1979)."""
     speed: float | None
     """Images per second over the baseline's, each by its fastest seed: a busy machine only ever slows a trial down."""
     failed: int
@@ -54,6 +61,11 @@ class Effect:
         if self.change == BASELINE or self.low is None or self.high is None:
             return False
         return not self.low <= 0 <= self.high
+
+    @property
+    def survives(self) -> bool:
+        """Whether it remains when one counts how many recipes were compared."""
+        return self.p_holm is not None and self.p_holm < ALPHA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +115,14 @@ def effects(
         protocol=board.protocol,
         show=show,
         baseline=_effect(board, BASELINE, reference, reference, rows, speeds, spread),
-        effects=tuple(sorted(compared, key=lambda e: (e.difference is None, e.difference or 0.0))),
+        effects=tuple(sorted(_corrected(compared), key=lambda e: (e.difference is None, e.difference or 0.0))),
         notes=(*board.notes, *_notes(board, reference, speeds, spread)),
     )
+
+
+def _corrected(compared: Sequence[Effect]) -> list[Effect]:
+    corrected = iter(holm([effect.p for effect in compared if effect.p is not None]))
+    return [effect if effect.p is None else replace(effect, p_holm=next(corrected)) for effect in compared]
 
 
 def _trial_of(store: Store, experiment: str, prefix: str) -> TrialRow:
@@ -201,6 +218,8 @@ def _effect(
         difference=mean,
         low=None if middle is None or half is None else middle - half,
         high=None if middle is None or half is None else middle + half,
+        p=None if is_baseline else two_sided(mean, half, spread.freedom if spread else len(seeds) - 1),
+        p_holm=None,
         speed=max(own_speeds) / max(base_speeds) if own_speeds and base_speeds else None,
         failed=sum(entry.status == "failed" or (entry.status == "pruned" and bool(entry.diagnosis)) for entry in group),
         diagnoses=tuple(f"{name} ({count})" for name, count in found.most_common()),

@@ -17,7 +17,7 @@ from rich.text import Text
 from ganray.report.cells import NOTHING, Row, markdown, natural_width, number, table
 from ganray.report.effects import BASELINE, Effect, Effects
 
-NUMERIC = ("distance", "difference", "95 % interval", "speed", "seeds", "failed")
+NUMERIC = ("distance", "difference", "95 % interval", "p (Holm)", "speed", "seeds", "failed")
 
 MANY = 20
 """Intervals, of which by chance one leaves out 0."""
@@ -69,6 +69,16 @@ def interval(effect: Effect, between: str = " to ") -> str:
     return f"{_signed(effect.low, effect)}{between}{_signed(effect.high, effect)}"
 
 
+def stars(effect: Effect) -> str:
+    """`*` where the interval leaves out 0, `**` where that remains after the correction for many comparisons."""
+    return "**" if effect.survives else "*" * effect.is_clear
+
+
+def probability(p: float) -> str:
+    """To two digits after the point; below that, only how small."""
+    return "< 0.01" if p < 0.005 else f"{p:.2f}"
+
+
 def _title(found: Effects) -> str:
     which = "the last checkpoint" if found.show == "final" else "the best checkpoint"
     return f"{found.experiment}: each switch against the baseline, {which} under {found.protocol}"
@@ -93,6 +103,8 @@ def _rows(found: Effects) -> list[Row]:
     effects = (found.baseline, *found.effects)
     dull = {"failed"} if not any(effect.failed for effect in effects) else set()
     dull |= {"went wrong"} if not any(effect.diagnoses for effect in effects) else set()
+    dull |= {"speed"} if all(effect.speed is None for effect in effects) else set()
+    dull |= {"p (Holm)"} if all(effect.p_holm is None for effect in effects) else set()
     return [{name: cell for name, cell in _row(effect).items() if name not in dull} for effect in effects]
 
 
@@ -100,8 +112,11 @@ def _row(effect: Effect) -> Row:
     return {
         "switch": effect.change,
         "distance": _rounded(effect.value, effect),
-        "difference": NOTHING if effect.change == BASELINE else difference(effect) + " *" * effect.is_clear,
+        "difference": NOTHING
+        if effect.change == BASELINE
+        else " ".join(filter(None, (difference(effect), stars(effect)))),
         "95 % interval": interval(effect),
+        "p (Holm)": NOTHING if effect.p_holm is None else probability(effect.p_holm),
         "speed": NOTHING if effect.speed is None else f"{effect.speed:.2f}x",
         "seeds": str(len(effect.seeds)),
         "failed": str(effect.failed),
@@ -125,9 +140,11 @@ def _signed(value: float | None, effect: Effect) -> str:
 
 def _notes(found: Effects) -> list[str]:
     notes = [
-        "difference: mean distance minus the baseline's; below 0 is better, * if its interval excludes 0",
-        "speed: images per second over the baseline's, each by its fastest seed",
+        "difference: mean distance minus the baseline's; below 0 is better, * if its interval excludes 0, ** if it "
+        "also remains when corrected for the number of recipes compared (Holm, p below 0.05)",
     ]
+    if found.baseline.speed is not None:
+        notes.append("speed: images per second over the baseline's, each by its fastest seed")
     if any(effect.failed for effect in (found.baseline, *found.effects)):
         notes.append(
             "failed: trials that failed or were stopped by a diagnosis; the distance is of the seeds that completed, "

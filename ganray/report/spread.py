@@ -1,4 +1,4 @@
-"""By how much the seeds of one recipe differ, learnt from all recipes of an experiment together."""
+"""By how much the seeds of one recipe differ, learnt from all recipes of an experiment, and what is beyond that."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -40,3 +40,22 @@ def pooled(recipes: Iterable[Sequence[float]]) -> Spread | None:
         return None
     squares = sum((x - fmean(values)) ** 2 for values in repeated for x in values)
     return Spread(math.sqrt(squares / freedom), freedom, len(repeated))
+
+
+def two_sided(mean: float | None, half_width: float | None, freedom: int) -> float | None:
+    """Student's p of a mean whose interval is that wide; None without an interval, or where it has no width."""
+    if mean is None or not half_width:
+        return None
+    from scipy.special import stdtr, stdtrit
+
+    standard_error = half_width / float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+    return 2 * float(stdtr(freedom, -abs(mean) / standard_error))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Each p corrected for the number of comparisons, in their order (Holm 1979): (n - rank + 1) p, never falling."""
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        corrected[i] = largest
+    return corrected

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from scipy.stats import t
+from scipy.stats import t, ttest_rel
 
 from ganray.cli.main import main
 from ganray.errors import StoreError
@@ -22,6 +22,7 @@ from ganray.report.render_effects import (
     effects_to_rich,
     interval,
 )
+from ganray.report.spread import holm
 from ganray.store.schema import CurveRow
 from tests.report.conftest import START
 
@@ -156,6 +157,30 @@ def test_with_enough_seeds_all_intervals_follow_from_the_spread_of_all(repeated)
     assert (found.baseline.low, found.baseline.high) == pytest.approx((100 - half, 100 + half))
 
 
+def test_a_difference_survives_that_is_clear_for_as_many_comparisons(repeated):
+    best, *others = effects(repeated, "demo", baseline="0-0").effects
+    p = 2 * t.sf(10 / (3.0 * (2 / 3) ** 0.5), 10)
+    assert (best.p, best.p_holm) == pytest.approx((p, 4 * p))
+    assert [effect.p_holm for effect in others] == [1.0, 1.0, 1.0]
+    assert best.survives
+    assert not any(effect.survives for effect in others)
+    assert "| -10.0 ** |" in effects_to_markdown(effects(repeated, "demo", baseline="0-0"))
+
+
+def test_paired_differences_have_the_p_of_scipys_paired_test(switches):
+    replay, hinge = effects(switches, "switches").effects
+    expected = ttest_rel(list(WITH_REPLAY.values()), list(BASE.values())).pvalue
+    assert replay.p == pytest.approx(expected)
+    assert replay.p_holm == pytest.approx(expected)  # the hinge has no interval, so nothing else was compared
+    assert (hinge.p, hinge.p_holm, hinge.survives) == (None, None, False)
+
+
+def test_holms_correction_of_a_worked_example():
+    """R's p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
 def test_more_seeds_of_the_baseline_narrow_every_interval(repeated, put_trial, put_scores, recipe):
     for seed, value in ((3, 97.0), (4, 100.0), (5, 103.0)):
         put_trial(f"0-{seed}", content=recipe(seed=seed, tricks=[{"name": "ema", "decay": 0.9}]))
@@ -208,7 +233,7 @@ def test_every_format_has_every_switch(switches):
     found = effects(switches, "switches")
     markdown = effects_to_markdown(found)
     assert "| + replay" in markdown
-    assert "| -10.0 * | -19.9 to -0.1 |" in markdown
+    assert "| -10.0 ** | -19.9 to -0.1 | 0.05 |" in markdown
     assert "loss hinge" in effects_to_csv(found)
     assert json.loads(effects_to_json(found))["effects"][0]["difference"] == -10.0
 
