@@ -38,6 +38,8 @@ class Generated:
     """(rebuilt, target) [N, 3, R, R]: G of the training images' own latents; given where any has `needs_pair`."""
     batch_mean: Callable[..., Tensor] = torch.mean
     """Mean over all workers' batches, differentiable: of all elements of x, or `batch_mean(x, 0)` of its samples."""
+    labelled: bool = False
+    """Whether G makes images of classes: image i of its label i, and `generate` too."""
 
 
 class GeneratorLoss(nn.Module):
@@ -132,10 +134,12 @@ class Style(GeneratorLoss):
 
 
 class ModeSeeking(GeneratorLoss):
-    """1 / E[d(G(z1), G(z2)) / d(z1, z2)], d the mean absolute difference (MSGAN, arXiv 1903.05628).
+    """1 / E[d(G(c, z1), G(c, z2)) / d(z1, z2)], d the mean absolute difference (MSGAN, arXiv 1903.05628).
 
     The paper maximises the ratio; its inverse is to be minimised. Pairs: the batch's first half with its second
-    half, whatever their labels (the paper's have the same); one image alone has no partner and costs nothing.
+    half. With labels, whose difference would be taken for the latents', each image with one that G makes afresh of
+    the same label c and another image's latent, as the paper does: G runs once more. One image alone has no partner
+    and costs nothing.
     """
 
     def measure(self, generated: Generated) -> Tensor:
@@ -143,8 +147,14 @@ class ModeSeeking(GeneratorLoss):
         half = len(z) // 2
         if not half:
             return 0.0 * images.sum()
-        between_images = (images[:half] - images[half : 2 * half]).abs().flatten(1).mean(dim=1)
-        between_latents = (z[:half] - z[half : 2 * half]).abs().mean(dim=1)
+        if generated.labelled:
+            other_z = z.roll(half, dims=0)
+            other_images = generated.generate(other_z).float()
+        else:
+            images, other_images = images[:half], images[half : 2 * half]
+            z, other_z = z[:half], z[half : 2 * half]
+        between_images = (images - other_images).abs().flatten(1).mean(dim=1)
+        between_latents = (z - other_z).abs().mean(dim=1)
         ratio = generated.batch_mean(between_images / between_latents.clamp_min(MODE_SEEKING_EPSILON))
         return 1 / (ratio + MODE_SEEKING_EPSILON)
 

@@ -76,6 +76,26 @@ def cutmix(pixels_mixed: Tensor, pixels_real: Tensor, pixels_fake: Tensor, mask:
     return (in_full(pixels_mixed) - target).square().mean()
 
 
+def heads_of_mix(
+    mixed: Sequence[Tensor], real: Sequence[Tensor], fake: Sequence[Tensor], mask: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
+    """(heads of reals, heads of fakes) by which D's own loss judges mixed images (arXiv 2002.12655, section 3.2).
+
+    A pixel's logit, of a head [N, 1, R, R], stands among the reals where `mask` is 1 and among the fakes where it is
+    0; any other head's logit among the fakes. What the plain images say completes the two sides, for losses that
+    compare them; it gets no gradient, so a loss that looks at each logit alone learns from the mix alone.
+    """
+    sides = [_sides(*heads, mask) for heads in zip(mixed, real, fake, strict=True)]
+    return [of_real for of_real, _ in sides], [of_fake for _, of_fake in sides]
+
+
+def _sides(mixed: Tensor, real: Tensor, fake: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    mixed, real, fake = in_full(mixed), in_full(real.detach()), in_full(fake.detach())
+    if mixed.shape != mask.shape:
+        return real, mixed
+    return torch.where(mask > 0, mixed, real), torch.where(mask > 0, fake, mixed)
+
+
 def mix(real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
     """`real` where the mask [N, 1, R, R] is 1, `fake` where it is 0."""
     return mask * real + (1 - mask) * fake

@@ -17,6 +17,7 @@ from ganray.objectives.logit_penalties import (
     cutmix,
     cutmix_mask,
     flip_and_shift,
+    heads_of_mix,
     in_full,
     lecam,
     mix,
@@ -57,6 +58,8 @@ class Judged:
     fake: Output
     batch_mean: Callable[[Tensor], Tensor]
     """The mean over the elements of all workers."""
+    loss: Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]
+    """D's adversarial loss: (heads of reals, heads of fakes) -> scalar. Collective, as some losses are."""
 
     def heads(self, x: Tensor) -> tuple[Tensor, ...]:
         """D's heads on these images."""
@@ -77,6 +80,10 @@ class Penalty(nn.Module):
         """Steps from one application to the next."""
         every: int = getattr(self.spec, "every", 1)
         return every
+
+    def probability(self, progress: float) -> float:
+        """Share of the steps that it may be applied in, at this share of the budget."""
+        return 1.0
 
     def forward(self, judged: Judged) -> Tensor:
         """The penalty times `every`, which keeps its mean over the steps (arXiv 1912.04958)."""
@@ -175,9 +182,19 @@ class Consistency(Penalty):
 
 
 class CutMix(Penalty):
-    """`logit_penalties.cutmix` of the reals and fakes that D saw; raises RecipeError without logits per pixel."""
+    """`logit_penalties.cutmix` of the reals and fakes that D saw, and D's loss of their mixes (arXiv 2002.12655).
+
+    The value of the latter counts logits of plain images too, which complete its sides without a gradient
+    (`logit_penalties.heads_of_mix`). G's loss is left alone, as in the paper. Raises RecipeError without logits per
+    pixel.
+    """
 
     spec: specs.CutMix
+
+    def probability(self, progress: float) -> float:
+        """Rises in a straight line, so that a young G is not found out at once."""
+        until = self.spec.until
+        return self.spec.probability * (min(1.0, progress / until) if until else 1.0)
 
     def penalty(self, judged: Judged) -> Tensor:
         x_real, x_fake = in_full(judged.x_real.detach()), in_full(judged.x_fake.detach())
@@ -189,7 +206,10 @@ class CutMix(Penalty):
                 "objective.penalties: cutmix compares logits per pixel, and this discriminator has none; "
                 "use discriminator.name: unet, or drop cutmix"
             )
-        return self.spec.weight * cutmix(mixed.pixels, real, fake, mask)
+        unlike = self.spec.weight * cutmix(mixed.pixels, real, fake, mask)
+        if not self.spec.mixed_images:
+            return unlike
+        return unlike + judged.loss(*heads_of_mix(mixed.heads, judged.real.heads, judged.fake.heads, mask))
 
 
 PENALTIES: dict[str, type[Penalty]] = {

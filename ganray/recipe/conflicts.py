@@ -223,11 +223,14 @@ def _values(schema: dict[str, Any]) -> list[Any]:
         found = [not default]
     elif kind in ("integer", "number"):
         open_ended = not schema.keys() & {"maximum", "exclusiveMaximum", "exclusiveMinimum"}
-        found = [schema[end] for end in ("minimum", "maximum") if end in schema] + [default + 1] * open_ended
+        found = [schema[end] for end in ("minimum", "maximum") if end in schema]
+        found += [default + 1] if open_ended else []
     elif kind == "array":
         found = [[item] for item in schema.get("items", {}).get("enum", ())]
     else:
-        found = [None] if any(option.get("type") == "null" for option in schema.get("anyOf", ())) else []
+        options = schema.get("anyOf", ())
+        found = [None] * any(option.get("type") == "null" for option in options)
+        found += [value for option in options if "maximum" in option for value in _values(option)]
     return [value for value in found if value != default]
 
 

@@ -7,6 +7,8 @@ from pydantic import Field
 from ganray.recipe.base import Spec
 from ganray.recipe.generators import MapSide, Width
 
+Halvings = Annotated[int | None, Field(ge=1, le=6)]
+
 
 class Decode(Spec):
     """Self-supervision of the discriminator by auto-encoding (arXiv 2101.04775, eq. 2)."""
@@ -61,6 +63,8 @@ class DCGANDiscriminator(DiscriminatorOptions):
     """
 
     name: Literal["dcgan"]
+    layers: Halvings = None
+    """Layers that halve the map, before one that looks at all of it; null: down to 4 x 4."""
 
 
 class PatchDiscriminator(DiscriminatorOptions):
@@ -94,6 +98,8 @@ class UNetDiscriminator(DiscriminatorOptions):
     """
 
     name: Literal["unet"]
+    layers: Halvings = None
+    """Layers that halve the map, and as many that double it; null: down to 4 x 4, or 3 in the shape of Real-ESRGAN."""
     shape: Literal["unet_gan", "real_esrgan"] = "unet_gan"
     """`unet_gan`: an encoder down to one global logit and a decoder to one logit per pixel, joined by
     concatenation; `real_esrgan`: three levels, joined by addition, pixel logits alone (arXiv 2107.10833)."""

@@ -14,10 +14,10 @@ Locate = Callable[[Loc], str]
 
 
 def nearest(word: object, known: Sequence[str]) -> str:
-    """`did you mean 'x'? (known: ...)`, without the question where nothing is near."""
+    """`did you mean 'x'? (known: ...)`, or `known: ...` where nothing is near."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5) if isinstance(word, str) else []
-    question = f"did you mean {close[0]!r}? " if close else ""
-    return f"{question}(known: {', '.join(known)})"
+    listed = f"known: {', '.join(known)}"
+    return f"did you mean {close[0]!r}? ({listed})" if close else listed
 
 
 def explain(error: ValidationError, model: type[BaseModel], locate: Locate) -> list[str]:

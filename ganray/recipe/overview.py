@@ -3,13 +3,17 @@
 import yaml
 
 from ganray.recipe import space
+from ganray.recipe.design import SEED
 from ganray.recipe.experiment import Experiment
 from ganray.recipe.plain import as_written, objective_as_written
 from ganray.recipe.schedule import Budget
 
+DESIGNS = {"grid": "every combination of the choices", "one_at_a_time": "the baseline and each switch alone"}
+"""What a design runs."""
+
 
 def overview(experiment: Experiment, seed: int = 0, store: str | None = None) -> str:
-    """Size of the space, trials, slots, budget in kimg, and an example recipe as YAML.
+    """Size of the space or of the design, trials, slots, budget in kimg, and an example recipe as YAML.
 
     `store` is where results go; left out: what the file says.
     """
@@ -30,8 +34,7 @@ def overview(experiment: Experiment, seed: int = 0, store: str | None = None) ->
     lines = [
         f"experiment  {experiment.name} ({experiment.source.path})",
         f"space       {_space(experiment)}",
-        f"search      {trials} trial(s) by {settings.search.sampler}, "
-        f"{len(experiment.start_params())} of them given; {stopping}",
+        f"search      {trials} trial(s) by {settings.search.sampler}, {_given(experiment)}; {stopping}",
         f"metric      {experiment.metric}, of {', '.join(recipe.evaluation.protocols)}",
         f"budget      {recipe.budget.kimg:g} kimg a trial, scored every {recipe.evaluation.every_kimg:g}; "
         f"at most {trials * _largest_kimg(experiment):g} kimg in all",
@@ -48,9 +51,18 @@ def overview(experiment: Experiment, seed: int = 0, store: str | None = None) ->
 def _space(experiment: Experiment) -> str:
     if not experiment.is_search:
         return "one recipe"
+    if experiment.design is not None:
+        recipes = {tuple((k, v) for k, v in params.items() if k != SEED) for params in experiment.design}
+        return f"{len(recipes):,} recipe(s), {DESIGNS[experiment.settings.search.sampler]}, not counting seeds"
     combinations, floats = space.size(experiment.space), space.continuous(experiment.space)
     text = f"{combinations:,} combination(s) of choices"
     return text + (f", and {floats} continuous range(s)" if floats else "")
+
+
+def _given(experiment: Experiment) -> str:
+    if experiment.is_search and experiment.design is not None:
+        return "all that the design asks for"
+    return f"{len(experiment.start_params())} of them given"
 
 
 def _largest_kimg(experiment: Experiment) -> float:

@@ -33,13 +33,20 @@ class Ema(Spec):
 
 
 class Flips(Spec):
-    """Each real image is mirrored with probability 1/2 when it is shown."""
+    """Each real image is mirrored with probability 1/2 when it is shown.
+
+    Use it where left and right do not matter: it doubles the set for nothing. Not for text or for faces that look
+    one way, whose mirror images G would make too.
+    """
 
     name: Literal["flips"]
 
 
 class LabelSmoothing(Spec):
-    """Targets of D softened from 1 and 0 (arXiv 1606.03498, section 3.4: one-sided leaves `fake` at 0)."""
+    """Targets of D softened from 1 and 0 (arXiv 1606.03498, section 3.4: one-sided leaves `fake` at 0).
+
+    Use it where D is too sure of the reals. ADA, APA and `skip_discriminator` take the middle of the two for undecided.
+    """
 
     name: Literal["label_smoothing"]
     real: float = Field(default=0.9, ge=0.5, le=1)
@@ -53,7 +60,10 @@ class LabelSmoothing(Spec):
 
 
 class NoisyMargins(Spec):
-    """Hinge margins drawn per logit, uniform in [low, high] (FastGAN's authors train with 0.8 to 1.0)."""
+    """Hinge margins drawn per logit, uniform in [low, high] (0.8 to 1.0 in FastGAN's code, arXiv 2101.04775).
+
+    Use it with the hinge, whose counterpart of soft labels it is.
+    """
 
     name: Literal["noisy_margins"]
     low: float = Field(default=0.8, gt=0)
@@ -67,7 +77,11 @@ class NoisyMargins(Spec):
 
 
 class SoftLabels(Spec):
-    """Targets of D drawn per logit from ranges (hack 6 of the GAN hacks: 0.7 to 1.2 for reals, 0 to 0.3 for fakes)."""
+    """Targets of D drawn per logit from ranges (hack 6 of the GAN hacks: 0.7 to 1.2 for reals, 0 to 0.3 for fakes).
+
+    Use it where D is too sure of both sides. ADA, APA and `skip_discriminator` take the middle of the ranges' means for
+    undecided.
+    """
 
     name: Literal["soft_labels"]
     real: tuple[float, float] = (0.7, 1.2)
@@ -84,14 +98,20 @@ class SoftLabels(Spec):
 
 
 class LabelFlips(Spec):
-    """D is told the wrong label of a few images (hack 6 of the GAN hacks: occasionally)."""
+    """D is told the wrong label of a few images (hack 6 of the GAN hacks: occasionally).
+
+    Use it where D wins early; a few per cent are enough.
+    """
 
     name: Literal["label_flips"]
     probability: float = Field(default=0.05, gt=0, le=0.5)
 
 
 class InstanceNoise(Spec):
-    """Gaussian noise on all that D sees, fading out in a straight line (arXiv 1610.04490, section 3.2.1)."""
+    """Gaussian noise on all that D sees, fading out in a straight line (arXiv 1610.04490, section 3.2.1).
+
+    Use it where D tells reals from fakes within the first steps: noise makes the two overlap.
+    """
 
     name: Literal["instance_noise"]
     std: float = Field(default=0.1, gt=0)
@@ -103,14 +123,18 @@ class InstanceNoise(Spec):
 class JoinedBatches(Spec):
     """Reals and fakes go through D in one batch, which mixes them in batch norm and minibatch statistics.
 
-    Use it to measure what hack 4 of the GAN hacks (separate batches, our default) is worth.
+    Use it to measure what hack 4 of the GAN hacks (separate batches, our default) is worth. Refused where D judges
+    each image by itself (no batch norm, `minibatch_std` or `minibatch_discrimination`): there it changes nothing.
     """
 
     name: Literal["joined_batches"]
 
 
 class Replay(Spec):
-    """A share of D's fakes comes from earlier steps (hack 8 of the GAN hacks; arXiv 1612.07828, section 2.3)."""
+    """A share of D's fakes comes from earlier steps (hack 8 of the GAN hacks; arXiv 1612.07828, section 2.3).
+
+    Use it where G goes round in circles, for D forgets what it has unlearnt before.
+    """
 
     name: Literal["replay"]
     capacity: int = Field(default=256, ge=2, le=65536)
@@ -126,7 +150,8 @@ class Ada(Spec):
 
     name: Literal["ada"]
     target: float = Field(default=0.6, gt=0, lt=1)
-    """Of E[sign(D(x))] over reals (eq. 1, r_t)."""
+    """Of E[sign(D(x))] over reals (eq. 1, r_t); the sign is by the logit at which D is undecided, which is not 0 under
+    `lsgan`, `label_smoothing` and `soft_labels`."""
     kimg: float = Field(default=500.0, gt=0)
     """Thousands of images in which the probability can rise from 0 to 1; scale it with the budget."""
     interval: int = Field(default=4, ge=1)
@@ -138,7 +163,10 @@ class Ada(Spec):
 
 
 class Apa(Spec):
-    """Adaptive pseudo augmentation: fakes are shown to D as reals, the more the surer it is (arXiv 2111.06849)."""
+    """Adaptive pseudo augmentation: fakes are shown to D as reals, the more the surer it is (arXiv 2111.06849).
+
+    Use it for small sets, alone or beside an augmentation: it changes no image, so nothing can leak into the fakes.
+    """
 
     name: Literal["apa"]
     target: float = Field(default=0.6, gt=0, lt=1)
@@ -148,7 +176,10 @@ class Apa(Spec):
 
 
 class TopK(Spec):
-    """G learns from the fakes alone that D finds most real (arXiv 2002.06224)."""
+    """G learns from the fakes alone that D finds most real (arXiv 2002.06224).
+
+    Use it where some fakes are good and others hopeless; it makes the fakes less diverse where all are alike.
+    """
 
     name: Literal["top_k"]
     share: float = Field(default=0.5, gt=0, lt=1)
@@ -180,7 +211,10 @@ class SkipDiscriminator(Spec):
 
 
 class ClipGradients(Spec):
-    """Gradients of each network are scaled down to this Euclidean norm at most (arXiv 1211.5063, section 3.2)."""
+    """Gradients of each network are scaled down to this Euclidean norm at most (arXiv 1211.5063, section 3.2).
+
+    Use it where single steps throw a training off (gradient norms far above the usual), not as a cure of divergence.
+    """
 
     name: Literal["clip_gradients"]
     max_norm: float = Field(default=10.0, gt=0)

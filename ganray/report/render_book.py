@@ -36,6 +36,7 @@ COMPANIONS: dict[Key, dict[str, Any]] = {
     ("objective.generator_losses", "path_length"): {"generator": {"name": "dcgan", "norm": "pixel"}},
     ("objective.conditioning", "projection"): {"data": {"labels": "folders"}},
     ("objective.conditioning", "acgan"): {"data": {"labels": "folders"}},
+    ("tricks", "joined_batches"): {"discriminator": {"name": "dcgan", "norm": "batch"}},
     ("tricks", "noisy_margins"): {"objective.loss": {"name": "hinge"}},
     ("tricks", "label_smoothing"): {"objective.loss": {"name": "non_saturating"}},
     ("tricks", "soft_labels"): {"objective.loss": {"name": "non_saturating"}},

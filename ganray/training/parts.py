@@ -14,6 +14,7 @@ from ganray.recipe.objective import AuxiliaryClassifier
 from ganray.training.distributed import global_mean
 from ganray.training.inputs import Batch
 from ganray.training.pretrain import rebuild
+from ganray.training.sampling import chance
 from ganray.training.state import TrainState
 
 Stats = dict[str, Tensor]
@@ -52,7 +53,12 @@ def reconstruction(
 
 def penalties(state: TrainState, judged: Judged) -> Tensor | None:
     """The penalties that are due at this step, on D's logits and gradients and on its weights."""
-    due = [penalty(judged) for penalty in state.extras.penalties if state.step % penalty.every == 0]
+    drawn = chance(state.recipe.seed, state.step)
+    due = [
+        penalty(judged)
+        for penalty in state.extras.penalties
+        if state.step % penalty.every == 0 and drawn < penalty.probability(state.progress)
+    ]
     due += [penalty(state.discriminator) for penalty in state.extras.weights_d if penalty.adds_loss]
     return total(due)
 
@@ -99,6 +105,7 @@ def generator_parts(
             features_fake=judged.features,
             features_real=judged_real.features if judged_real else None,
             batch_mean=global_mean,
+            labelled=batch.labels is not None,
             pair=(rebuild(state, batch).float(), batch.x_unflipped) if any(loss.needs_pair for loss in due) else None,
         )
         terms += [loss(generated) for loss in due]

@@ -12,7 +12,7 @@ from torch import Tensor
 from ganray.models.latents import shape_latents
 from ganray.recipe.generators import Latent
 
-LATENT_STREAM, ORDER_STREAM, QUARTER_STREAM = 1, 2, 3
+LATENT_STREAM, ORDER_STREAM, QUARTER_STREAM, CHANCE_STREAM = 1, 2, 3, 4
 
 
 def stream(seed: int, kind: int, index: int) -> torch.Generator:
@@ -58,3 +58,8 @@ def latents(seed: int, step: int, batch_size: int, latent_dim: int, kind: Latent
 def quarter(seed: int, step: int) -> int:
     """Which quarter of the feature map is decoded at this step, the same on every worker."""
     return int(torch.randint(4, (), generator=stream(seed, QUARTER_STREAM, step)))
+
+
+def chance(seed: int, step: int) -> float:
+    """A number from [0, 1) that decides whether something is done at this step, the same on every worker."""
+    return float(torch.rand((), generator=stream(seed, CHANCE_STREAM, step)))

@@ -1,5 +1,7 @@
 """One step of the game, as the algorithm reads: D on reals and fakes, then G through the frozen D."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -69,6 +71,7 @@ def discriminator_step(state: TrainState, game: Game, batch: Batch, x_fake: Imag
         real=judged_real,
         fake=judged_fake,
         batch_mean=global_mean,
+        loss=partial(over_heads, game.adversarial.discriminator),
     )
     parts = discriminator_parts(state, game.perception.distance, batch, judged, judged_real, judged_fake)
     torch.stack([loss_d, *parts.values()]).sum().backward()
@@ -90,7 +93,7 @@ def update_discriminator(state: TrainState, logits_real: Tensor, logits_fake: Te
     batch_size, balance = state.recipe.budget.batch_size, state.extras.balance
     followers = [each for each in (state.extras.ada, state.extras.apa) if each]
     if followers or balance:
-        boundary = decision_boundary(state.recipe.objective.loss, logits_real, logits_fake, global_mean)
+        boundary = decision_boundary(state.recipe, logits_real, logits_fake, global_mean)
         for follower in followers:
             follower.observe(logits_real, batch_size, global_mean, boundary)
         if balance:

@@ -12,7 +12,7 @@ from ganray.evaluation.sampling import chunks, draw_images
 from ganray.models.outputs import ImagePair
 from ganray.training.pretrain import is_pretraining
 from ganray.training.state import TrainState
-from ganray.tricks.adaptive import ZERO_IS_UNDECIDED
+from ganray.tricks.adaptive import fixed_boundary
 
 IMAGES = 100
 """Training images that are looked at, evenly spaced, and as many fakes."""
@@ -32,7 +32,7 @@ class Overfit:
     with (DiffAugment, ADA) are nothing new to it, so r_v stays near 0 under them.
     """
     sure: float | None
-    """r_t = E[sign(D_train)]: 1 where D is sure of every one; None for losses whose logits have no zero."""
+    """r_t = E[sign(D_train - boundary)]: 1 where D takes every one for real; None for losses without a boundary."""
 
 
 @torch.no_grad()
@@ -91,10 +91,8 @@ def _lost(train: Tensor, changed: Tensor, fake: Tensor) -> float | None:
 
 
 def _sure(state: TrainState, train: Tensor) -> float | None:
-    loss = state.recipe.objective.loss
-    if loss.name == "lsgan":
-        return float((train - (loss.a + loss.b) / 2).sign().mean())
-    return float(train.sign().mean()) if loss.name in ZERO_IS_UNDECIDED else None
+    boundary = fixed_boundary(state.recipe)
+    return None if boundary is None else float((train - boundary).sign().mean())
 
 
 @contextmanager

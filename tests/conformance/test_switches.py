@@ -32,7 +32,7 @@ FIELDS = {
     "apa": {"kimg": 0.008, "interval": 1, "target": 0.1},
     "replay": {"capacity": 8}, "skip_discriminator": {"accuracy": 0.55}, "clip_gradients": {"max_norm": 0.01},
     "linear": {"warmup_kimg": 0.1}, "cosine": {"warmup_kimg": 0.1}, "constant": {"warmup_kimg": 0.1},
-    "label_flips": {"probability": 0.5}, "top_k": {"until": 0.01},
+    "label_flips": {"probability": 0.5}, "top_k": {"until": 0.01}, "cutmix": {"until": 0.0},
 }  # fmt: skip
 ELSEWHERE = ("freeze_d",)  # needs an earlier checkpoint: tests/training/test_initial.py
 LOSS_FREE = {"loss": {"name": "non_saturating"}}

@@ -30,6 +30,19 @@ def test_channels_double_from_the_image_and_stop_at_eight_times_the_width(resolu
     assert sum(p.numel() for p in discriminator.parameters()) == parameters
 
 
+def test_fewer_layers_leave_a_larger_last_map_that_one_convolution_covers():
+    discriminator = build(64, width=8, layers=2)
+    assert sum(p.numel() for p in discriminator.parameters()) == 16 * 3 * 8 + 8 + 16 * 8 * 16 + 16 + 16 * 16 * 16 + 1
+    output = discriminator(blank(64))
+    assert [head.shape for head in output.heads] == [(2,)]
+    assert [tuple(f.shape) for f in output.features] == [(2, 8, 32, 32), (2, 16, 16, 16)]
+
+
+def test_as_many_layers_as_lead_to_4_px_are_the_default():
+    plain, told = build(64), build(64, layers=4)
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), told.parameters(), strict=True))
+
+
 @pytest.mark.parametrize(
     ("norm", "layer"),
     [

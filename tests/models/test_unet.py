@@ -41,6 +41,22 @@ def test_heads_and_maps(shape, resolution):
     assert output.pooled.shape == (2, channels[-1])
 
 
+@pytest.mark.parametrize("layers", [1, 2, 4])
+@every_shape
+def test_layers_down_and_as_many_up(shape, layers):
+    discriminator = build(shape, 64, layers=layers)
+    output = discriminator(images(2, 64))
+    assert [head.shape for head in output.heads] == [(2,), (2, 1, 64, 64)][shape == "real_esrgan" :]
+    assert len(discriminator.ups) == layers
+    assert output.features[-1].shape[-1] == 64 >> layers
+
+
+@pytest.mark.parametrize(("shape", "default"), [("unet_gan", 4), ("real_esrgan", 3)])
+def test_the_usual_number_of_layers_is_the_default(shape, default):
+    plain, told = build(shape, 64), build(shape, 64, layers=default)
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), told.parameters(), strict=True))
+
+
 def test_parameters_of_unet_gan_at_64():
     down = [3, 64, 128, 256, 512]
     encoder = sum(16 * a * b + b for a, b in zip(down, [*down[1:], 1]))  # with the head

@@ -283,6 +283,20 @@ def test_mode_seeking_by_hand():
     assert measured("mode_seeking", longer).item() == pytest.approx(8 / 3, rel=1e-4)
 
 
+def test_mode_seeking_with_labels_compares_images_of_the_same_label():
+    """G(z, c) = z + 100 c: only what z moves may count, however far the classes are apart."""
+    z = torch.tensor([0.0, 1.0, 3.0, 7.0, 5.0])[:, None].expand(5, 3)
+    labels = torch.tensor([0.0, 1.0, 2.0, 0.0, 1.0])
+
+    def generate(z):
+        return (z[:, 0] + 100 * labels).view(5, 1, 1, 1).expand(5, 3, 2, 2)
+
+    generated = given(5, z=z, x_fake=generate(z), generate=generate, labelled=True)
+    assert measured("mode_seeking", generated).item() == pytest.approx(1.0, rel=1e-4)
+    single = given(1, labelled=True)
+    assert measured("mode_seeking", single).item() == 0.0
+
+
 def test_mode_seeking_of_a_single_image_costs_nothing():
     image = torch.rand(1, 3, 2, 2, requires_grad=True)
     value = measured("mode_seeking", given(1, x_fake=image))

@@ -7,9 +7,10 @@ from typing import get_args
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from ganray.errors import RecipeError
-from ganray.objectives.logit_penalties import cutmix_mask, flip_and_shift
+from ganray.objectives.logit_penalties import cutmix_mask, flip_and_shift, heads_of_mix
 from ganray.objectives.penalties import MOST_HEADS, PENALTIES, Judged, build_penalties
 from ganray.recipe import penalties as specs
 
@@ -22,7 +23,7 @@ SPECS = {
     "dragan": specs.DRAGAN(name="dragan", weight=7.0),
     "lecam": specs.LeCam(name="lecam", weight=2.0, decay=0.5),
     "consistency": specs.Consistency(name="consistency", weight=4.0, balanced=True),
-    "cutmix": specs.CutMix(name="cutmix", weight=6.0),
+    "cutmix": specs.CutMix(name="cutmix", weight=6.0, probability=1.0, until=0.0),
 }
 DRAWS_NOTHING = ("r1", "r2", "lecam")
 
@@ -73,9 +74,15 @@ def draw_images(dtype=torch.double, n=N):
     return [torch.rand(n, 3, SIDE, SIDE, generator=generator, dtype=torch.double).to(dtype) * 2 - 1 for _ in range(4)]
 
 
+def loss(heads_real, heads_fake):
+    """Of D, as smooth as its logits: the mean over the heads of cross-entropy, in their own precision."""
+    pairs = zip(heads_real, heads_fake, strict=True)
+    return sum(F.softplus(-real).mean() + F.softplus(fake).mean() for real, fake in pairs) / len(heads_real)
+
+
 def judged_by(judge, x_real, x_fake, clean_real, clean_fake, batch_mean=torch.mean):
     real, fake = judge(x_real.detach()), judge(x_fake.detach())
-    return Judged(judge, x_real, x_fake, clean_real, clean_fake, real, fake, batch_mean)
+    return Judged(judge, x_real, x_fake, clean_real, clean_fake, real, fake, batch_mean, loss)
 
 
 def build(spec):
@@ -137,9 +144,13 @@ def expected_logit_penalty(name, judge, x_real, x_fake, clean_real, clean_fake):
             total += 4.0 * sum((m**2).mean() for m in means) / len(means)
         return total
     mask = cutmix_mask(x_real).bool()
-    mixed = judge(torch.where(mask, x_real, x_fake)).pixels
-    target = torch.where(mask, judge(x_real).pixels, judge(x_fake).pixels)
-    return 6.0 * ((mixed - target) ** 2).mean()
+    mixed, real, fake = judge(torch.where(mask, x_real, x_fake)), judge(x_real), judge(x_fake)
+    target = torch.where(mask, real.pixels, fake.pixels)
+    # The whole is fake, each pixel what the mask says; plain logits where the mix has none on that side.
+    whole = F.softplus(-real.heads[0]).mean() + F.softplus(mixed.heads[0]).mean()
+    own = F.softplus(torch.where(mask, -mixed.pixels, mixed.pixels))
+    others = F.softplus(torch.where(mask, fake.pixels, -real.pixels))
+    return 6.0 * ((mixed.pixels - target) ** 2).mean() + (whole + (own + others).mean()) / 2
 
 
 @of_every_kind
@@ -160,7 +171,9 @@ def test_value_against_finite_differences(name, kind):
 def test_gradient_by_the_weights_against_finite_differences(name, kind):
     network, images = discriminator(kind), draw_images()
     names, weights = zip(*network.named_parameters())
-    fresh = build(SPECS[name])
+    # (What completes the sides of cutmix's mixed images has a value and no gradient: see the test of their gradient.)
+    update = {"mixed_images": False} if name == "cutmix" else {}
+    fresh = build(SPECS[name].model_copy(update=update))
 
     def penalty(*weights):
         def judge(x):
@@ -265,7 +278,7 @@ def test_lecam_follows_the_means():
 
     penalty, x = build(SPECS["lecam"]), draw_images(torch.float)[0]
     for real, fake in ((4.0, -2.0), (2.0, 0.0)):
-        value = penalty(Judged(None, x, x, x, x, judge_of(real)(x), judge_of(fake)(x), torch.mean))
+        value = penalty(Judged(None, x, x, x, x, judge_of(real)(x), judge_of(fake)(x), torch.mean, loss))
     # The first call sets the averages to 4 and -2; the second, with decay 1/2, moves them to 3 and -1.
     assert penalty.real[:2].tolist() == [3.0, 6.0]
     assert penalty.fake[:2].tolist() == [-1.0, -2.0]
@@ -298,7 +311,7 @@ def test_lecam_says_when_there_are_too_many_heads():
     x = draw_images(torch.float)[0]
     output = Output((torch.zeros(N),) * (MOST_HEADS + 1))
     with pytest.raises(ValueError, match="17 heads"):
-        build(SPECS["lecam"])(Judged(None, x, x, x, x, output, output, torch.mean))
+        build(SPECS["lecam"])(Judged(None, x, x, x, x, output, output, torch.mean, loss))
 
 
 def test_consistency_leaves_the_fakes_out_unless_it_is_balanced():
@@ -310,6 +323,51 @@ def test_consistency_leaves_the_fakes_out_unless_it_is_balanced():
         torch.manual_seed(2)
         values.append(build(spec)(judged_by(judge, x_real, x_fake, clean_real, fakes)))
     assert torch.equal(*values)
+
+
+def test_cutmix_trains_d_on_the_mixed_images_alone():
+    """The gradient is that of cross-entropy with the mask as the pixels' target and 0 as the whole's, by hand."""
+    network, (x_real, x_fake, *_) = discriminator("pixels"), draw_images()
+    spec = SPECS["cutmix"].model_copy(update={"weight": 1e-12})
+    torch.manual_seed(2)
+    found = torch.autograd.grad(build(spec)(judged_by(network, x_real, x_fake, x_real, x_fake)), network.pixel.weight)
+    torch.manual_seed(2)
+    mask = cutmix_mask(x_real)
+    output = network(mask * x_real + (1 - mask) * x_fake)
+    of_pixels = F.binary_cross_entropy_with_logits(output.pixels, mask)
+    of_whole = F.binary_cross_entropy_with_logits(output.heads[0], torch.zeros_like(output.heads[0]))
+    expected = torch.autograd.grad((of_pixels + of_whole) / 2, network.pixel.weight)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-10)
+
+
+def test_cutmix_may_be_the_consistency_alone():
+    judge, images = discriminator("pixels"), draw_images()
+    values = []
+    for weight in (1.0, 2.0):
+        torch.manual_seed(2)
+        update = {"mixed_images": False, "weight": weight}
+        values.append(build(SPECS["cutmix"].model_copy(update=update))(judged_by(judge, *images)).item())
+    assert values[1] == pytest.approx(2 * values[0])
+
+
+def test_cutmix_with_another_loss_than_of_single_logits():
+    """A relativistic loss compares the mix's real pixels with plain fakes, and its fake ones with plain reals."""
+    mixed, real, fake = (torch.arange(8.0).view(2, 1, 2, 2) + 100 * i for i in range(3))
+    mask = torch.tensor([1.0, 0.0, 0.0, 1.0]).view(1, 1, 2, 2).expand(2, 1, 2, 2)
+    of_reals, of_fakes = heads_of_mix(
+        [mixed[:, 0, 0, 0], mixed], [real[:, 0, 0, 0], real], [fake[:, 0, 0, 0], fake], mask
+    )
+    assert of_reals[0].tolist() == [100, 104]
+    assert of_fakes[0].tolist() == [0, 4]
+    assert of_reals[1][0].flatten().tolist() == [0, 101, 102, 3]
+    assert of_fakes[1][0].flatten().tolist() == [200, 1, 2, 203]
+
+
+def test_cutmix_mixes_the_more_often_the_further_the_trial_is():
+    of = build(specs.CutMix(name="cutmix", probability=0.4, until=0.2)).probability
+    assert [of(progress) for progress in (0.0, 0.1, 0.2, 1.0)] == pytest.approx([0, 0.2, 0.4, 0.4])
+    assert build(specs.CutMix(name="cutmix", until=0)).probability(0.0) == 0.5
+    assert build(SPECS["r1"]).probability(0.0) == 1.0
 
 
 def test_cutmix_without_pixel_logits_names_the_discriminator_to_use():

@@ -16,6 +16,7 @@ ADA, DIFFAUGMENT, PRETRAIN, FREEZE, REPLAY, SKIP, STEPS = (
     {"name": n}
     for n in ("ada", "diffaugment", "pretrain", "freeze_d", "replay", "skip_discriminator", "discriminator_steps")
 )
+JOINED = {"name": "joined_batches"}
 CHECKPOINT = {"checkpoint": "runs/a.pt"}
 FID, LITE = {"protocols": ["fid_5k_train", "fd_lite0_1k_train"]}, {"protocols": ["fd_lite0_1k_train", "fid_5k_train"]}
 
@@ -73,6 +74,10 @@ REFUSED = {
         {"resolution": 128, "discriminator": {**UNET, "shape": "real_esrgan", "attention": [8]}},
         ("discriminator", "attention"), "choose among 16, 32, 64",
         {"resolution": 128, "discriminator": {**UNET, "shape": "unet_gan", "attention": [8]}}),
+    ("attention", "below a shallow D"): (
+        {"discriminator": dcgan(layers=2, attention=[8])},
+        ("discriminator", "attention"), "dcgan has no map of 8 px at data.resolution 64; choose among 16, 32",
+        {"discriminator": dcgan(layers=3, attention=[8])}),
     ("patches", "too many layers"): (
         {"resolution": 32, "discriminator": patch(layers=4)},
         ("discriminator", "layers"), "patch is left with a map of 2 px at data.resolution 32, and its last two",
@@ -85,6 +90,14 @@ REFUSED = {
         {"discriminator": scales(layers=4, scales=1, regions=True)},
         ("discriminator", "layers"), "take fewer layers or scales, or a higher resolution",
         {"discriminator": scales(layers=4, scales=1)}),
+    ("halvings", "a DCGAN deeper than the image"): (
+        {"resolution": 32, "discriminator": dcgan(layers=4)},
+        ("discriminator", "layers"), "dcgan can halve 32 px 3 times, down to 4, and layers is 4; take 3 or fewer",
+        {"resolution": 64, "discriminator": dcgan(layers=4)}),
+    ("halvings", "a U-Net deeper than the image"): (
+        {"discriminator": {**UNET, "shape": "real_esrgan", "layers": 5}},
+        ("discriminator", "layers"), "unet can halve 64 px 4 times, down to 4, and layers is 5",
+        {"discriminator": {**UNET, "shape": "real_esrgan", "layers": 4}}),
     ("hierarchy", "nothing to act through"): (
         {"generator": resnet(norm="none", hierarchical=True)},
         ("generator", "hierarchical"), "acts through the scale and shift of norms, and generator.norm is none",
@@ -203,6 +216,21 @@ REFUSED = {
     ("waiting", "more steps and fewer"): (
         {"tricks": [SKIP, STEPS]}, ("tricks",), "discriminator_steps gives D more steps and skip_discriminator takes",
         {"tricks": [SKIP]}),
+    ("joining", "a D without anything that mixes"): (
+        {"tricks": [JOINED]}, ("tricks",),
+        "joined_batches changes nothing: the dcgan discriminator judges each image by itself, whatever else is in its "
+        "batch; set discriminator.norm to batch, or discriminator.minibatch_std or minibatch_discrimination, or drop",
+        {"tricks": [JOINED], "discriminator": dcgan(norm="batch")}),
+    ("joining", "a norm within each image"): (
+        {"tricks": [JOINED], "discriminator": patch(norm="instance")}, ("tricks",), "the patch discriminator judges",
+        {"tricks": [JOINED], "discriminator": patch(norm="instance", minibatch_std=True)}),
+    ("joining", "a D that has no such switch"): (
+        {"tricks": [JOINED], "discriminator": PROJECTED}, ("tricks",),
+        "use a discriminator that looks at the whole batch (dcgan with norm: batch), or drop joined_batches",
+        {"tricks": [JOINED], "discriminator": FASTGAN}),
+    ("joining", "minibatch discrimination that is off"): (
+        {"tricks": [JOINED], "discriminator": resnet(minibatch_discrimination=0)}, ("tricks",), "the resnet",
+        {"tricks": [JOINED], "discriminator": resnet(minibatch_discrimination=4)}),
     ("replayed_labels", "old fakes have none"): (
         {"labels": "folders", "objective": {"conditioning": {"name": "projection"}}, "tricks": [REPLAY]},
         ("tricks",), "replay keeps old fakes without their classes", {"tricks": [REPLAY]}),

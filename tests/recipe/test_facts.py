@@ -12,6 +12,7 @@ from ganray.recipe.recipe import Recipe
 from ganray.recipe.refusals.facts import (
     has_batch_norm,
     map_sides,
+    mixes_samples,
     n_latent_parts,
     n_stages,
     smallest_maps,
@@ -27,6 +28,8 @@ D_SPECS = [
     {"name": "patch", "layers": 1},
     {"name": "multi_scale_patch", "layers": 2, "scales": 2, "regions": True},
     {"name": "unet", "shape": "real_esrgan"},
+    *({"name": name, "layers": layers} for name in ("dcgan", "unet") for layers in (1, 3)),
+    {"name": "unet", "shape": "real_esrgan", "layers": 4},
     {"name": "resnet", "depth": 2},
     {"name": "fastgan", "decode": None},
     {"name": "autoencoder"},
@@ -79,6 +82,22 @@ def test_discriminators(spec):
     assert n_stages(made, 64) == len(network.stages_from_image())
 
 
+MIXING = ({"minibatch_std": True}, {"minibatch_discrimination": 3})
+IN_TRAINING = [*D_SPECS, *({"name": name, **options} for name in NORMED for options in MIXING)]
+
+
+@pytest.mark.parametrize("spec", [s for s in IN_TRAINING if not s.get("regions")], ids=str)  # (draws its quarters)
+def test_what_mixes_samples(spec):
+    """In training, an image's logits depend on its batch where the rules say so, and nowhere else."""
+    torch.manual_seed(0)
+    made, network = discriminator(spec, 64)
+    network.double()
+    images = torch.rand(4, 3, 64, 64, dtype=torch.double) * 2 - 1
+    with torch.no_grad():
+        together, alone = (network(ImagePair(x, None)).logits[:2] for x in (images, images[:2]))
+    assert mixes_samples(made) != torch.allclose(together, alone, rtol=1e-9)
+
+
 def test_the_projected_discriminator_trains_no_batch_norm():
     # Its heads are all that is trained; the rest would load Lite0.
     made = recipe(64, discriminator={"name": "projected"}).discriminator
@@ -111,6 +130,9 @@ def attending(network):
         {"name": "resnet"},
         {"name": "unet"},
         {"name": "unet", "shape": "real_esrgan"},
+        {"name": "dcgan", "layers": 3},
+        {"name": "unet", "layers": 2},
+        {"name": "unet", "shape": "real_esrgan", "layers": 2},
         {"name": "patch", "layers": 2},
         {"name": "patch", "layers": 4},
         {"name": "multi_scale_patch", "layers": 2, "scales": 3},

@@ -48,7 +48,7 @@ UNKNOWN = [
         8,
         "optimizers.schedule.finale: unknown key 'finale'; did you mean 'final'? (known: final, name, warmup_kimg)",
     ),
-    ("...\nobjective:\n  loss: {name: lsgan, d: 1}\n", 6, "objective.loss.d: unknown key 'd'; (known: a, b, c, name)"),
+    ("...\nobjective:\n  loss: {name: lsgan, d: 1}\n", 6, "objective.loss.d: unknown key 'd'; known: a, b, c, name"),
     (
         "...\nobjective:\n  loss:\n    choice:\n    - {name: hinge}\n    - {name: lsgan,\n       cc: 1}\n",
         10,
@@ -114,14 +114,14 @@ def test_a_dropped_item_does_not_shift_the_line(refusal):
         ),
         (
             "data: {source: x, resolution: 100}\ngenerator: {name: dcgan}\ndiscriminator: {name: dcgan}\n",
-            "exp.yaml:1: data.resolution: 100 is not allowed; (known: 32, 64, 128, 256, 512, 1024)",
+            "exp.yaml:1: data.resolution: 100 is not allowed; known: 32, 64, 128, 256, 512, 1024",
         ),
         ("generator: {name: dcgan}\ndiscriminator: {name: dcgan}\n", "exp.yaml: data: is missing"),
         ("...\nname: 2026\n", "exp.yaml:5: name: needs text, got 2026; put it in quotes"),
         ("...\nname: my exp\n", "exp.yaml:5: name: needs letters, digits, '.', '_' and '-' only"),
         ("...\nevaluation: {protocols: [a, a]}\n", "exp.yaml:5: evaluation.protocols: a protocol is named twice"),
         ("...\nevaluation: {protocols: []}\n", "exp.yaml:5: evaluation.protocols: Tuple should have at least 1 item"),
-        ("...\n5: x\n", "exp.yaml:5: unknown key 5; (known:"),
+        ("...\n5: x\n", "exp.yaml:5: unknown key 5; known:"),
         ("...\nbudget: {5: x}\n", "exp.yaml:5: budget"),
         (
             "...\ntricks: [{name: label_smoothing, real: 0.5, fake: 0.5}]\n",
@@ -136,7 +136,7 @@ def test_a_dropped_item_does_not_shift_the_line(refusal):
             "exp.yaml:5: initial: generator and discriminator are both false, so nothing is taken",
         ),
         ("preset: fastgam\n...\n", "exp.yaml:1: unknown preset 'fastgam'; did you mean 'fastgan'?"),
-        ("preset: [dcgan]\n...\n", "exp.yaml:1: unknown preset ['dcgan']; (known: dcgan, fastgan,"),
+        ("preset: [dcgan]\n...\n", "exp.yaml:1: unknown preset ['dcgan']; known: dcgan, fastgan,"),
     ],
 )
 def test_wrong_values(refusal, text, message):

@@ -46,6 +46,28 @@ def test_one_recipe(load):
     assert said["results"] == "results     s3://bucket/store"
 
 
+DESIGN = """\
+...
+name: demo
+objective: {loss: {choice: [{name: hinge}, {name: lsgan}]}}
+tricks: [{choice: [null, {name: flips}]}, {choice: [null, {name: replay}]}]
+seed: {choice: [0, 1, 2]}
+search: {sampler: one_at_a_time, seeds_per_switch: 2}
+"""
+
+
+def test_a_design_counts_its_own_recipes_and_not_the_combinations(load):
+    said = lines(overview(load(DESIGN)))
+    # The baseline with three seeds; three switches with two.
+    assert said["space"] == "space       4 recipe(s), the baseline and each switch alone, not counting seeds"
+    assert said["search"] == (
+        "search      9 trial(s) by one_at_a_time, all that the design asks for; no early stopping"
+    )
+    said = lines(overview(load(DESIGN.replace("one_at_a_time, seeds_per_switch: 2", "grid"))))
+    assert said["space"] == "space       8 recipe(s), every combination of the choices, not counting seeds"
+    assert said["search"].startswith("search      24 trial(s) by grid, all that")
+
+
 def test_the_example_is_a_recipe_of_the_space(load):
     experiment = load(TEXT)
     text = overview(experiment, seed=3)

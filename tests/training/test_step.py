@@ -6,11 +6,14 @@ import pytest
 import torch
 
 from ganray.models.outputs import ImagePair
+from ganray.objectives.generator_losses import ModeSeeking
+from ganray.recipe.recipe import Recipe
 from ganray.training.distributed import World, average_gradients, global_mean
 from ganray.training.inputs import next_batch
 from ganray.training.loop import prepare_device
 from ganray.training.step import discriminator_step, generator_step
 from ganray.training.updates import frozen
+from tests.conformance.games import content, little, play
 
 
 def parameters(network):
@@ -99,6 +102,26 @@ def test_lazy_penalties_are_counted_at_their_steps_only(dcgan, begin):
     penalties = [{"name": "r1", "every": 3}]
     _, _, train = begin(dcgan(objective={"loss": {"name": "non_saturating"}, "penalties": penalties}))
     assert ["penalty" in stats for stats in train(7)] == [True, False, False, True, False, False, True]
+
+
+def test_cutmix_mixes_in_its_share_of_the_steps(begin):
+    changes = {"objective": {"penalties": [{"name": "cutmix", "until": 0.2}]}, "discriminator": little("unet")}
+    recipe = Recipe.model_validate({**content(), **changes, "budget": {"kimg": 0.1, "batch_size": 2}})
+    _, _, train = begin(recipe)
+    mixed = ["penalty" in stats for stats in train(50)]
+    assert not mixed[0]  # nothing at the start of the warm-up
+    assert sum(mixed[:10]) < 6  # 2 or 3 of 10 expected while it warms up
+    assert 10 < sum(mixed[10:]) < 30  # 20 of 40
+
+
+def test_mode_seeking_looks_at_one_class_at_a_time(monkeypatch):
+    data = {"source": "synthetic", "resolution": 32, "labels": "folders"}
+    objective = {"generator_losses": [{"name": "mode_seeking"}], "conditioning": {"name": "projection"}}
+    seen = []
+    monkeypatch.setattr(ModeSeeking, "measure", lambda _, generated: seen.append(generated) or generated.x_fake.sum())
+    play(Recipe.model_validate(content(objective=objective, data=data)), 1)
+    play(Recipe.model_validate(content(objective={"generator_losses": objective["generator_losses"]})), 1)
+    assert [generated.labelled for generated in seen] == [True, False]
 
 
 @pytest.mark.parametrize("n", [2, 3])

@@ -73,12 +73,13 @@ def test_what_sure_means_depends_on_the_loss(state_of, pictures):
     def half(x):
         return torch.full((len(x),), 0.4)
 
-    def sure(loss):
-        return measure_overfitting(state_of(half, objective={"loss": loss}), pictures).sure
+    def sure(loss, *tricks):
+        return measure_overfitting(state_of(half, objective={"loss": loss}, tricks=tricks), pictures).sure
 
     assert sure({"name": "hinge"}) == 1.0
     assert sure({"name": "lsgan"}) == -1.0, "nearer to the target of fakes, 0, than to that of reals, 1"
     assert sure({"name": "lsgan", "a": -1, "b": 1, "c": 0}) == 1.0
+    assert sure({"name": "lsgan"}, {"name": "label_smoothing", "real": 0.5}) == 1.0, "nearer to 0.5 than to 0"
     assert sure({"name": "ragan"}) is None
 
 

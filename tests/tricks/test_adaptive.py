@@ -1,14 +1,16 @@
 """ADA and APA: the rule that moves the probability, by hand; what they do to images; resuming."""
 
 import copy
+import math
 
 import pytest
 import torch
 
+from ganray.objectives.adversarial import build_adversarial
 from ganray.recipe import tricks as specs
-from ganray.recipe.objective import LeastSquares, NonSaturating, RelativisticPaired
+from ganray.recipe.recipe import Recipe
 from ganray.tricks.ada import Ada
-from ganray.tricks.adaptive import AdaptiveProbability, decision_boundary
+from ganray.tricks.adaptive import AdaptiveProbability, decision_boundary, fixed_boundary
 from ganray.tricks.apa import Apa
 
 SURE, UNSURE = torch.ones(4), torch.tensor([1.0, 1.0, -1.0, -1.0])  # r of 1 and of 0
@@ -20,6 +22,12 @@ def ada(**fields):
 
 def apa(**fields):
     return Apa(specs.Apa(name="apa", **fields))
+
+
+def recipe(loss, *tricks):
+    network = {"name": "dcgan"}
+    parts = {"data": {"source": "x"}, "objective": {"loss": loss}, "tricks": tricks}
+    return Recipe.model_validate({**parts, "generator": network, "discriminator": network})
 
 
 BOTH = pytest.mark.parametrize("make", [ada, apa])
@@ -85,9 +93,38 @@ def test_the_boundary_decides_what_is_sure():
 
 def test_boundaries_of_the_losses():
     real, fake = torch.tensor([3.0, 5.0]), torch.tensor([-1.0, 1.0])
-    assert decision_boundary(NonSaturating(name="non_saturating"), real, fake) == 0.0
-    assert decision_boundary(LeastSquares(name="lsgan", a=-1, b=2), real, fake) == 0.5
-    assert decision_boundary(RelativisticPaired(name="rpgan"), real, fake) == torch.tensor(2.0)
+
+    def boundary(loss, *tricks):
+        return decision_boundary(recipe(loss, *tricks), real, fake)
+
+    for loss in ("minimax", "non_saturating", "hinge"):
+        assert boundary({"name": loss}) == 0.0
+    assert boundary({"name": "lsgan", "a": -1, "b": 2}) == 0.5
+    assert boundary({"name": "rpgan"}) == torch.tensor(2.0)
+
+
+SMOOTH, SOFT, FLIPS = {"name": "label_smoothing", "real": 0.8}, {"name": "soft_labels"}, {"name": "label_flips"}
+OF_LABELS = [
+    ("non_saturating", [SMOOTH], math.log(0.4 / 0.6)),  # targets 0.8 and 0
+    ("non_saturating", [SOFT], math.log(0.55 / 0.45)),  # 0.95 and 0.15 on average
+    ("minimax", [FLIPS], 0.0),
+    ("lsgan", [SMOOTH, FLIPS], 0.4),
+    ("lsgan", [SOFT], 0.55),
+]
+
+
+@pytest.mark.parametrize(("loss", "tricks", "expected"), OF_LABELS)
+def test_tricks_with_labels_move_the_boundary_to_where_d_is_undecided(loss, tricks, expected):
+    """Found anew: where D's loss of as many reals as fakes, all with this one logit, is least."""
+    made = recipe({"name": loss}, *tricks)
+    assert fixed_boundary(made) == pytest.approx(expected)
+    objective = build_adversarial(
+        made.objective.loss, **{n: made.trick(n) for n in ("label_smoothing", "soft_labels", "label_flips")}
+    )
+    logits = torch.full((200_000,), expected, requires_grad=True)
+    torch.manual_seed(0)
+    objective.discriminator(logits, logits).backward()
+    assert logits.grad.sum().abs() < 0.01  # 0 but for the draws; its slope there is 0.25 or more
 
 
 @BOTH

@@ -11,16 +11,17 @@ from ganray.recipe import discriminators as specs
 class DCGANDiscriminator(nn.Module):
     """`ImagePair -> one head, logits [N]`, and the feature maps of every stage; the small image is not looked at.
 
-    Stages that halve the map down to 4 x 4, then one 4 x 4 convolution to the logit. No norm on the first layer
-    (arXiv 1511.06434, section 3).
+    Stages that halve the map, down to 4 x 4 unless the spec's `layers` says otherwise, then one convolution over all
+    of the last map to the logit. No norm on the first layer (arXiv 1511.06434, section 3).
     """
 
     def __init__(self, spec: specs.DCGANDiscriminator, resolution: int) -> None:
         super().__init__()
-        channels = doubled(spec.width, (resolution // 4).bit_length() - 1)
+        n_halvings = spec.layers or (resolution // 4).bit_length() - 1
+        channels = doubled(spec.width, n_halvings)
         self.stages = halvings(spec, [3, *channels], resolution, first_norm=False)
         self.statistics = BatchStatistics(spec, channels[-1])
-        self.head = conv(self.statistics.channels, 1, 4, spectral=spec.spectral_norm, bias=True)
+        self.head = conv(self.statistics.channels, 1, resolution >> n_halvings, spectral=spec.spectral_norm, bias=True)
 
     def forward(
         self, images: ImagePair, *, quarter: int | None = None, labels: Tensor | None = None

@@ -21,7 +21,7 @@ class UNetDiscriminator(nn.Module):
     up-sampling, 3 x 3 convolution), all but the last joined to the encoder's map of their side by concatenation
     (arXiv 2002.12655, where the layers are BigGAN's residual blocks). `real_esrgan`: a 3 x 3 convolution,
     three layers down, three up (bilinear), joined by addition, and three more convolutions (arXiv 2107.10833,
-    where the norm is spectral: set `spectral_norm`).
+    where the norm is spectral: set `spectral_norm`). The spec's `layers` sets how many go down and up in either.
     """
 
     def __init__(self, spec: specs.UNetDiscriminator, resolution: int) -> None:
@@ -30,15 +30,17 @@ class UNetDiscriminator(nn.Module):
         spectral, width = spec.spectral_norm, spec.width
         self.global_head: nn.Sequential | None = None
         if spec.shape == "unet_gan":
-            down = doubled(width, (resolution // 4).bit_length() - 1)
+            n_halvings = spec.layers or (resolution // 4).bit_length() - 1
+            down = doubled(width, n_halvings)
             up = [*reversed(down[:-1]), width]
             joined = [2 * channels for channels in up]
             self.stages = halvings(spec, [3, *down], resolution, first_norm=False)
             statistics = BatchStatistics(spec, down[-1])
-            self.global_head = nn.Sequential(statistics, conv(statistics.channels, 1, 4, spectral=spectral, bias=True))
+            whole = conv(statistics.channels, 1, resolution >> n_halvings, spectral=spectral, bias=True)
+            self.global_head = nn.Sequential(statistics, whole)
             ends = [conv(width, 1, 1, spectral=spectral, bias=True)]
         else:
-            down = doubled(width, 1 + LEVELS)
+            down = doubled(width, 1 + (spec.layers or LEVELS))
             up = joined = [*reversed(down[:-1])]
             self.stages = nn.ModuleList([hidden_layer(spec, 3, width, 3, 1, 1, norm=False)])
             self.stages.extend(halvings(spec, down, resolution, first_norm=True))

@@ -1,6 +1,7 @@
 """What the rules know of the networks without building them; tests/recipe/test_facts.py compares with the networks."""
 
 from ganray.recipe.discriminators import (
+    DCGANDiscriminator,
     Discriminator,
     MultiScalePatchDiscriminator,
     PatchDiscriminator,
@@ -21,13 +22,20 @@ def has_batch_norm(spec: Generator | Discriminator) -> bool:
     return spec.name == "fastgan" or getattr(spec, "norm", None) == "batch"
 
 
+def mixes_samples(spec: Discriminator) -> bool:
+    """Whether what a discriminator says of an image depends on the others of its batch."""
+    return has_batch_norm(spec) or any(
+        getattr(spec, name, False) for name in ("minibatch_std", "minibatch_discrimination")
+    )
+
+
 def map_sides(spec: Generator | Discriminator, resolution: int) -> tuple[int, ...]:
     """Sides of the feature maps that self-attention can stand on, in pixels, ascending."""
     lowest = 8
     if isinstance(spec, PatchDiscriminator | MultiScalePatchDiscriminator):
         lowest = min(smallest_maps(spec, resolution))
-    elif getattr(spec, "shape", None) == "real_esrgan":
-        lowest = resolution >> REAL_ESRGAN_LEVELS
+    elif isinstance(spec, DCGANDiscriminator | UNetDiscriminator):
+        lowest = max(lowest, resolution >> n_halvings(spec, resolution))
     return tuple(side for side in (2**n for n in range(3, 10)) if lowest <= side <= resolution // 2)
 
 
@@ -39,20 +47,33 @@ def smallest_maps(spec: PatchDiscriminator | MultiScalePatchDiscriminator, resol
     return [*sides, resolution >> (1 + spec.layers)] if spec.regions else sides
 
 
+def n_halvings(spec: DCGANDiscriminator | UNetDiscriminator, resolution: int) -> int:
+    """How often the map is halved."""
+    if spec.layers is not None:
+        return spec.layers
+    if isinstance(spec, UNetDiscriminator) and spec.shape == "real_esrgan":
+        return REAL_ESRGAN_LEVELS
+    return most_halvings(resolution)
+
+
+def most_halvings(resolution: int) -> int:
+    """Down to 4 px."""
+    return resolution.bit_length() - 3
+
+
 def n_stages(spec: Discriminator, resolution: int) -> int:
     """Stages between the image and the heads, of which FreezeD can keep some; not for the projected discriminator."""
-    halvings = resolution.bit_length() - 3  # down to 4 px
     match spec:
         case PatchDiscriminator() | MultiScalePatchDiscriminator():
             return spec.layers + 1
-        case UNetDiscriminator(shape="real_esrgan"):
-            return 1 + 2 * REAL_ESRGAN_LEVELS
         case UNetDiscriminator():
-            return 2 * halvings
+            return 2 * n_halvings(spec, resolution) + (spec.shape == "real_esrgan")
+        case DCGANDiscriminator():
+            return n_halvings(spec, resolution)
         case ResNetDiscriminator():
-            return halvings + 1
+            return most_halvings(resolution) + 1
     # FastGAN's first map has 256 px at most and its last one 8.
-    return min(resolution, 256).bit_length() - 3 if spec.name == "fastgan" else halvings
+    return most_halvings(min(resolution, 256) if spec.name == "fastgan" else resolution)
 
 
 def n_latent_parts(resolution: int) -> int:

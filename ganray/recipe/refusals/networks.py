@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING
 
 from ganray.recipe.discriminators import (
     DISCRIMINATOR_RESOLUTIONS,
+    DCGANDiscriminator,
     MultiScalePatchDiscriminator,
     PatchDiscriminator,
+    UNetDiscriminator,
 )
 from ganray.recipe.generators import GENERATOR_RESOLUTIONS, ResNetGenerator
 from ganray.recipe.penalties import GRADIENT_PENALTIES
-from ganray.recipe.refusals.facts import Fault, has_batch_norm, map_sides, n_latent_parts, smallest_maps
+from ganray.recipe.refusals.facts import (
+    Fault,
+    has_batch_norm,
+    map_sides,
+    most_halvings,
+    n_halvings,
+    n_latent_parts,
+    smallest_maps,
+)
 
 if TYPE_CHECKING:
     from ganray.recipe.recipe import Recipe
@@ -65,6 +75,20 @@ def patches(recipe: Recipe) -> Iterator[Fault]:
         f"{spec.name} is left with a map of {least} px at data.resolution {recipe.data.resolution}, and its last two "
         f"convolutions need {LEAST_PATCH_MAP}; take fewer {fewer}, or a higher resolution",
     )
+
+
+def halvings(recipe: Recipe) -> Iterator[Fault]:
+    """A discriminator that halves the map until less than 4 x 4 is left for its logit."""
+    spec, side = recipe.discriminator, recipe.data.resolution
+    if not isinstance(spec, DCGANDiscriminator | UNetDiscriminator):
+        return
+    most = most_halvings(side)
+    if n_halvings(spec, side) > most:
+        yield (
+            ("discriminator", "layers"),
+            f"{spec.name} can halve {side} px {most} times, down to 4, and layers is {n_halvings(spec, side)}; take "
+            f"{most} or fewer, leave layers out, or take a higher data.resolution",
+        )
 
 
 def hierarchy(recipe: Recipe) -> Iterator[Fault]:

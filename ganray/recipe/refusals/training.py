@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ganray.recipe.refusals.facts import Fault, n_stages
+from ganray.recipe.discriminators import DiscriminatorOptions
+from ganray.recipe.refusals.facts import Fault, mixes_samples, n_stages
 
 if TYPE_CHECKING:
     from ganray.recipe.recipe import Recipe
@@ -26,6 +27,21 @@ def waiting(recipe: Recipe) -> Iterator[Fault]:
     """More steps for D and fewer steps for D at once."""
     if recipe.trick("skip_discriminator") and recipe.trick("discriminator_steps"):
         yield TRICKS, "discriminator_steps gives D more steps and skip_discriminator takes them away; keep one"
+
+
+def joining(recipe: Recipe) -> Iterator[Fault]:
+    """Reals and fakes in one batch where D judges each image by itself, so that it cannot tell."""
+    spec = recipe.discriminator
+    if not recipe.trick("joined_batches") or mixes_samples(spec):
+        return
+    remedy = "set discriminator.norm to batch, or discriminator.minibatch_std or minibatch_discrimination"
+    if not isinstance(spec, DiscriminatorOptions):
+        remedy = "use a discriminator that looks at the whole batch (dcgan with norm: batch)"
+    yield (
+        TRICKS,
+        f"joined_batches changes nothing: the {spec.name} discriminator judges each image by itself, whatever else is "
+        f"in its batch; {remedy}, or drop joined_batches",
+    )
 
 
 def replayed_labels(recipe: Recipe) -> Iterator[Fault]:
