@@ -83,6 +83,10 @@ A component is a typed part of a recipe, and can be searched like any value ([ex
 
 `ganray recipes` prints the list, `ganray recipes lecam` one component. Under "Refused" stands what `ganray validate`
 refuses, found by asking the rules with each component in a plain recipe: DCGAN at 64 px, the hinge, FID.
+
+In the formulas D(x) is D's logit of an image (with several heads or a grid, of each place), sigma the logistic
+function, E the mean over the batch and the logits, x a real image, z a latent, theta a network's weights and g their
+gradient, grad D the gradient of an image's logit by the image, and |.| a length.
 """
 
 

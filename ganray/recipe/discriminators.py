@@ -19,9 +19,13 @@ class Decode(Spec):
 
 
 class FastGANDiscriminator(Spec):
-    """FastGAN's discriminator (arXiv 2101.04775): an encoder with two heads and three small decoders.
+    """FastGAN's discriminator (arXiv 2101.04775): an encoder with two heads and three small decoders. Blocks
+    `(convolved(x) + pooled(x)) / 2` halve the map down to 8 x 8; 5 x 5 logits of the image and 5 x 5 of a small copy; D
+    also minimises the distances of what the decoders make of a real's maps to the real, its small copy and one quarter
+    of it (eq. 2).
 
-    Use it with FastGAN's generator on 60 to 1,000 images: rebuilding the reals keeps it from memorising them.
+    Use it with FastGAN's generator on 60 to 1,000 images: rebuilding the reals keeps it from memorising them; not with
+    gradient penalties, which its batch norm rules out.
     """
 
     name: Literal["fastgan"]
@@ -57,9 +61,10 @@ class DiscriminatorOptions(Spec):
 
 
 class DCGANDiscriminator(DiscriminatorOptions):
-    """DCGAN's discriminator (arXiv 1511.06434): strided convolutions down to one logit; 32 to 256 px.
+    """DCGAN's discriminator (arXiv 1511.06434): strided convolutions down to one logit; 32 to 256 px. Convolutions of 4
+    x 4 and stride 2 with leaky ReLU halve the map to 4 x 4, while the channels double; one more makes the logit.
 
-    Use it as the baseline.
+    Use it as the baseline; not bare on few images, which it memorises: give it `spectral_norm`, `r1` or `diffaugment`.
     """
 
     name: Literal["dcgan"]
@@ -69,8 +74,11 @@ class DCGANDiscriminator(DiscriminatorOptions):
 
 class PatchDiscriminator(DiscriminatorOptions):
     """PatchGAN (arXiv 1611.07004, section 3.2.2): a grid of logits, each of which sees one patch; 32 to 1024 px.
+    `layers` convolutions of stride 2, one of stride 1 and one to the logits, all 4 x 4; a patch has 9 * 2^layers - 2
+    px, and the loss is the mean over the patches.
 
-    Use it where texture matters more than layout; `layers` sets the patch: 16, 34, 70, 142 px for 1 to 4 layers.
+    Use it where texture matters more than layout; `layers` sets the patch: 16, 34, 70, 142 px for 1 to 4 layers; not
+    with patches far smaller than the objects, whose parts nothing holds together then.
     """
 
     name: Literal["patch"]
@@ -79,9 +87,12 @@ class PatchDiscriminator(DiscriminatorOptions):
 
 
 class MultiScalePatchDiscriminator(DiscriminatorOptions):
-    """Several PatchGANs, each on the image at half the size of the one before (arXiv 1711.11585, section 3.2).
+    """Several PatchGANs, each on the image at half the size of the one before (arXiv 1711.11585, section 3.2); 64 to
+    1024 px. Heads `D1(x), D2(pool(x)), D3(pool(pool(x)))`, each with weights of its own; the loss is the mean over the
+    heads.
 
-    64 to 1024 px; use it where both texture and layout go wrong; two scales cost a quarter more than one.
+    Use it where both texture and layout go wrong; two scales cost a quarter more than one; not where one patch covers
+    the image already (`patch` with 3 layers at 64 px).
     """
 
     name: Literal["multi_scale_patch"]
@@ -92,9 +103,12 @@ class MultiScalePatchDiscriminator(DiscriminatorOptions):
 
 
 class UNetDiscriminator(DiscriminatorOptions):
-    """A U-Net with a logit per pixel (arXiv 2002.12655); 32 to 256 px.
+    """A U-Net with a logit per pixel (arXiv 2002.12655); 32 to 256 px. Convolutions down to 4 x 4 and one logit, as
+    many layers up again, each joined to the map of its side, to the pixels' logits; the loss is the mean of the two
+    heads' losses.
 
-    Use it for fine detail, with an EMA of the generator: strong, and known to be unstable on its own.
+    Use it for fine detail, with an EMA of the generator and `cutmix`; not bare: it is strong, and known to be unstable
+    on its own.
     """
 
     name: Literal["unet"]
@@ -106,9 +120,12 @@ class UNetDiscriminator(DiscriminatorOptions):
 
 
 class ResNetDiscriminator(DiscriminatorOptions):
-    """The residual discriminator of SNGAN, SAGAN and BigGAN (arXiv 1802.05957, table 6); 32 to 256 px.
+    """The residual discriminator of SNGAN, SAGAN and BigGAN (arXiv 1802.05957, table 6); 32 to 256 px. Blocks
+    `conv1(pool(x)) + pool(conv(act(conv(act(x)))))` halve the map to 4 x 4, one more keeps its size; then the
+    activation, the sum over the 16 places and a linear layer.
 
-    Use it with the `resnet` generator, and with `objective.conditioning: projection` on class folders.
+    Use it with the `resnet` generator, and with `objective.conditioning: projection` on class folders; not bare: the
+    papers give it `spectral_norm`.
     """
 
     name: Literal["resnet"]
@@ -119,10 +136,12 @@ class ResNetDiscriminator(DiscriminatorOptions):
 
 
 class ProjectedDiscriminator(Spec):
-    """Projected GAN (arXiv 2111.01007): four small heads on frozen EfficientNet-Lite0 features; 64 to 1024 px.
+    """Projected GAN (arXiv 2111.01007): four small heads on frozen EfficientNet-Lite0 features; 64 to 1024 px. Heads
+    `D1(M1(F(x))), ..., D4(M4(F(x)))`: maps F at 1/4 to 1/32 of the side, mixed by random frozen convolutions M, judged
+    by strided ones that end in 4 x 4 logits; the loss is the mean over the heads.
 
-    Use it for fast convergence. Its numbers under fd_lite0 protocols would be judged by the very network that it
-    looks through, so they are refused.
+    Use it for fast convergence; not where fd_lite0 protocols rank the trials: they would judge by the very network that
+    it looks through, so that is refused.
     """
 
     name: Literal["projected"]
@@ -136,8 +155,11 @@ class ProjectedDiscriminator(Spec):
 
 class AutoEncoderDiscriminator(Spec):
     """EBGAN's discriminator (arXiv 1609.03126): an auto-encoder whose reconstruction error is the energy; 32 to 256 px.
+    `D(x) = -mean((decode(encode(x)) - x)^2)`: strided convolutions to 4 x 4, a code of `code_dim` numbers, nearest
+    up-sampling and 3 x 3 convolutions back.
 
-    Use it with the `ebgan` loss. Its logit is minus the energy, so that positive still means real.
+    Use it with the `ebgan` loss, or with one that only compares logits; not with those that want reals above 0: its
+    logit is minus the energy, larger for reals and never positive.
     """
 
     name: Literal["autoencoder"]

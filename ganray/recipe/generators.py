@@ -16,9 +16,13 @@ Latent = Literal["normal", "uniform", "sphere"]
 
 
 class FastGANGenerator(Spec):
-    """FastGAN's generator (arXiv 2101.04775): 64 to 1024 px.
+    """FastGAN's generator (arXiv 2101.04775): 64 to 1024 px. A 4 x 4 map from z, then at each doubling nearest
+    up-sampling, 3 x 3 convolution, batch norm and GLU, every other time two convolutions with noise; maps of 4 to 32 px
+    gate those of 16 times their side, `y * sigmoid(conv(silu(conv(pool(x)))))` (eq. 1); tanh on the image and on a
+    small one.
 
-    Use it for 60 to 1,000 images at 256 px and above: it was made for them.
+    Use it for 60 to 1,000 images at 256 px and above: it was made for them; not with `path_length`, which its batch
+    norm rules out.
     """
 
     name: Literal["fastgan"]
@@ -59,9 +63,11 @@ class GeneratorOptions(Spec):
 
 
 class DCGANGenerator(GeneratorOptions):
-    """DCGAN's generator (arXiv 1511.06434): 32 to 256 px.
+    """DCGAN's generator (arXiv 1511.06434): 32 to 256 px. A 4 x 4 map from z by a transposed convolution, then at each
+    doubling norm, ReLU and a 4 x 4 transposed convolution of stride 2; no norm on the last, but tanh.
 
-    Use it as the baseline on a CPU: small, fast, and everybody knows what it does.
+    Use it as the baseline on a CPU: small, fast, and everybody knows what it does; not for fine detail above 128 px,
+    where `fastgan` and `resnet` are deeper.
     """
 
     name: Literal["dcgan"]
@@ -70,9 +76,12 @@ class DCGANGenerator(GeneratorOptions):
 
 
 class ResNetGenerator(GeneratorOptions):
-    """The residual generator of SNGAN, SAGAN and BigGAN (arXiv 1802.05957, 1805.08318, 1809.11096): 32 to 256 px.
+    """The residual generator of SNGAN, SAGAN and BigGAN (arXiv 1802.05957, 1805.08318, 1809.11096): 32 to 256 px. A 4 x
+    4 map from z by a linear layer, at each doubling a block `conv1(up(x)) + conv(act(norm(conv(up(act(norm(x)))))))`,
+    then norm, activation, 3 x 3 convolution and tanh.
 
-    Use it with class folders (conditional batch norm), or where a deeper generator is affordable.
+    Use it with class folders (conditional batch norm), or where a deeper generator is affordable; not as the first try
+    on a CPU, where `dcgan` is faster.
     """
 
     name: Literal["resnet"]

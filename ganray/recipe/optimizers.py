@@ -12,9 +12,11 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Adam(Spec):
-    """Adam (arXiv 1412.6980).
+    """Adam (arXiv 1412.6980, algorithm 1). `m <- beta1 * m + (1 - beta1) * g`, `v <- beta2 * v + (1 - beta2) * g^2`,
+    `theta <- theta - lr * m' / (sqrt(v') + 1e-8)`, m' and v' being corrected for their start at 0.
 
-    Use it as the default; beta1 0.5 as DCGAN, or 0 as StyleGAN2 and R3GAN.
+    Use it as the default; beta1 0.5 as DCGAN, or 0 as StyleGAN2 and R3GAN; not with the usual 0.9, which made DCGAN
+    oscillate (arXiv 1511.06434, section 4).
     """
 
     name: Literal["adam"] = "adam"
@@ -24,7 +26,12 @@ class Adam(Spec):
 
 
 class AdamW(Spec):
-    """Adam with decoupled weight decay (arXiv 1711.05101)."""
+    """Adam with decoupled weight decay (arXiv 1711.05101). As `adam`, and `theta <- theta - lr * weight_decay * theta`
+    in each step.
+
+    Use it where weights grow without end; not in networks under spectral norm or batch norm, where the size of a weight
+    means nothing, and decay only changes how fast it turns.
+    """
 
     name: Literal["adamw"]
     lr: Rate = 2e-4
@@ -34,7 +41,11 @@ class AdamW(Spec):
 
 
 class SGD(Spec):
-    """Stochastic gradient descent with momentum (hack 9 of the GAN hacks: SGD for D, Adam for G)."""
+    """Stochastic gradient descent with momentum (hack 9 of the GAN hacks: SGD for D, Adam for G). `m <- momentum * m +
+    g`, `theta <- theta - lr * m`.
+
+    Use it for D, to try that hack; not at Adam's rate: it wants one of its own, found by a search.
+    """
 
     name: Literal["sgd"]
     lr: Rate = 1e-2
@@ -42,7 +53,12 @@ class SGD(Spec):
 
 
 class RMSprop(Spec):
-    """RMSprop, as WGAN with weight clipping is trained (arXiv 1701.07875, algorithm 1)."""
+    """RMSprop, as WGAN with weight clipping is trained (arXiv 1701.07875, algorithm 1). `v <- alpha * v + (1 - alpha) *
+    g^2`, `theta <- theta - lr * g / (sqrt(v) + 1e-8)`.
+
+    Use it with `wasserstein` and `weight_clipping`, as their paper does; not elsewhere: `adam` with beta1 0 does the
+    same, and corrects the start.
+    """
 
     name: Literal["rmsprop"]
     lr: Rate = 5e-5
@@ -65,7 +81,12 @@ Optimizer = Annotated[
 
 
 class LinearDecay(Spec):
-    """Both rates fall in a straight line to `final` times themselves over the budget."""
+    """Both rates fall in a straight line to `final` times themselves over the budget. `lr * (1 - (1 - final) * p)`, p
+    the share of the budget behind the warm-up that is spent; as CycleGAN's second half (arXiv 1703.10593).
+
+    Use it where the end of the training wobbles and the budget is fixed; not where runs of different lengths are
+    compared: the rate at a given kimg depends on the budget.
+    """
 
     name: Literal["linear"]
     warmup_kimg: float = Field(default=0.0, ge=0)
@@ -74,7 +95,12 @@ class LinearDecay(Spec):
 
 
 class CosineDecay(Spec):
-    """Both rates follow half a cosine down to `final` times themselves over the budget (arXiv 1608.03983, eq. 5)."""
+    """Both rates follow half a cosine down to `final` times themselves over the budget (arXiv 1608.03983, eq. 5). `lr *
+    (final + (1 - final) * (1 + cos(pi * p)) / 2)`, p the share of the budget behind the warm-up that is spent.
+
+    Use it in place of `linear`, to spend more of the budget at high rates and at low ones; not where runs of different
+    lengths are compared: the rate at a given kimg depends on the budget.
+    """
 
     name: Literal["cosine"]
     warmup_kimg: float = Field(default=0.0, ge=0)
@@ -82,7 +108,12 @@ class CosineDecay(Spec):
 
 
 class Constant(Spec):
-    """Both rates stay, after a warm-up."""
+    """Both rates stay, after a warm-up. `lr * min(1, kimg / warmup_kimg)` (gradual warm-up: arXiv 1706.02677, section
+    2.2).
+
+    Use it for a warm-up alone, where the first steps throw the game off; not without one: leaving the schedule out does
+    the same.
+    """
 
     name: Literal["constant"]
     warmup_kimg: float = Field(default=0.0, ge=0)

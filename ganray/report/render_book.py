@@ -46,6 +46,13 @@ COMPANIONS: dict[Key, dict[str, Any]] = {
 """What a component needs beside it, so that its snippet can be pasted."""
 
 
+WORKS = {
+    "GAN hacks": "https://github.com/soumith/ganhacks",
+    "Krizhevsky et al. 2012": "https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks",
+}
+"""Sources without an arXiv number."""
+
+
 def first_sentence(text: str) -> str:
     """Up to the first full stop that ends a sentence; `sec. 3` and `arXiv 2101.04775` do not."""
     return re.split(r"(?<=[^A-Z])\.\s+(?=[A-Z`])", text, maxsplit=1)[0].removesuffix(".") + "."
@@ -54,6 +61,13 @@ def first_sentence(text: str) -> str:
 def sources(component: Component) -> list[str]:
     """The arXiv numbers that it cites, in their order."""
     return list(dict.fromkeys(re.findall(r"\b\d{4}\.\d{4,5}\b", f"{component.what} {component.advice}")))
+
+
+def links(component: Component) -> dict[str, str]:
+    """The sources that it names, each with its address."""
+    text = f"{component.what} {component.advice}"
+    named = {work: address for work, address in WORKS.items() if work in text}
+    return {f"arXiv {number}": _link(number) for number in sources(component)} | named
 
 
 def snippet(component: Component) -> str:
@@ -113,7 +127,7 @@ def component_to_rich(component: Component) -> RenderableType:
         _indented(component.what),
     ]
     parts += [_indented(component.advice)] if component.advice else []
-    parts += [_indented(_link(number)) for number in sources(component)]
+    parts += [_indented(address) for address in links(component).values()]
     if component.fields:
         parts += ["", _indented(table(_fields(component), wrapped=("values", "meaning")))]
     if found := conflicts(component):
@@ -163,8 +177,8 @@ def _heading(component: Component) -> str:
 
 
 def _in_full(component: Component, measured: Mapping[Key, Sequence[str]]) -> list[str]:
-    links = ", ".join(f"[arXiv {number}]({_link(number)})" for number in sources(component))
-    texts = [component.what, component.advice, f"Source: {links}." if links else ""]
+    cited = ", ".join(f"[{name}]({address})" for name, address in links(component).items())
+    texts = [component.what, component.advice, f"Source: {cited}." if cited else ""]
     lines = [f"### {_heading(component)}"]
     for text in filter(None, texts):
         lines += ["", text]

@@ -22,18 +22,18 @@ def build():
     return module
 
 
-def effect(change, difference, low, high, failed=0):
+def effect(change, difference, low, high, failed=0, p_holm=None):
     seeds = [] if difference is None else [0, 1, 2]
     return {
         "change": change, "seeds": seeds, "value": 100.0, "difference": difference, "low": low, "high": high,
-        "speed": 0.5, "failed": failed, "diagnoses": [],
+        "p": None, "p_holm": p_holm, "speed": 0.5, "failed": failed, "diagnoses": [],
     }  # fmt: skip
 
 
 @pytest.fixture
 def measured(tmp_path):
     hacks = [
-        effect("+ replay (capacity 256, share 0.5)", -12.0, -20.0, -4.0),
+        effect("+ replay (capacity 256, share 0.5)", -12.0, -20.0, -4.0, p_holm=0.02),
         effect("D.norm batch", 8.0, -3.0, 19.0, failed=1),
         effect("+ top_k (share 0.5, until 0.5)", None, None, None, failed=3),
         effect("- diffaugment, + ada (kimg 12)", None, None, None),
@@ -61,13 +61,13 @@ def test_results_come_as_tables_and_beside_their_components(build, measured):
         next(line for line in lines if line.startswith(f"| [{link})"))
         for link in ("replay](#replay", "dcgan](#dcgan-discriminator", "top_k](#top_k")
     )
-    assert replay.endswith("| `+ replay (capacity 256, share 0.5)` -12.0 [-20.0, -4.0] * (hacks) |")
+    assert replay.endswith("| `+ replay (capacity 256, share 0.5)` -12.0 [-20.0, -4.0] ** (hacks) |")
     assert dcgan.endswith("| `D.norm batch` +8 [-3, +19], 1 failed (hacks) |")
     assert top_k.endswith("| `+ top_k (share 0.5, until 0.5)` no seed completed, 3 failed (hacks) |")
     assert next(line for line in lines if line.startswith("| [ada]")).endswith("not finished (hacks) |")
     section = lines[lines.index("### dcgan discriminator") :]
     assert section[section.index("Measured:") + 2] == "- `D.norm batch` +8 [-3, +19], 1 failed (hacks)"
-    assert "- [hacks](../experiments/hacks.yaml): 2 of 58 switches measured, under `fd_lite0_200_train`" in lines
+    assert "- [hacks](../experiments/hacks.yaml): 2 of 57 switches measured, under `fd_lite0_200_train`" in lines
     assert next(line for line in lines if line.startswith("| [lecam]")).endswith("| – |")
     assert "Not measured yet: `losses`, `discriminators`." in lines
     assert "### hacks: each switch against the baseline, the last checkpoint under fd_lite0_200_train" in lines
