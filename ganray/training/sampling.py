@@ -62,4 +62,4 @@ def quarter(seed: int, step: int) -> int:
 
 def chance(seed: int, step: int) -> float:
     """A number from [0, 1) that decides whether something is done at this step, the same on every worker."""
-    return float(torch.rand((), generator=stream(seed, CHANCE_STREAM, step)))
+    return float(torch.rand(1, generator=stream(seed, CHANCE_STREAM, step)))

@@ -97,7 +97,7 @@ def gradients(objective, world):
         for p in state.discriminator.parameters():
             p.mul_(LOUDER)
     # WGAN-GP draws a mixing weight per pair, each worker its own: fixed here, so that the two worlds agree.
-    with mock.patch("torch.rand", lambda *shape, **options: torch.full(shape, 0.3, **options)):
+    with mock.patch("torch.rand", lambda *shape, generator=None, **options: torch.full(shape, 0.3, **options)):
         stats = train_step(state, game, images)
     networks = {"d": state.discriminator, "g": state.generator}
     found = {f"{role}.{n}": p.grad.clone() for role, network in networks.items() for n, p in network.named_parameters()}
