@@ -60,7 +60,8 @@ def fixed_boundary(recipe: Recipe) -> float | None:
 
     The best answer to an image that is real as likely as not: the middle of the targets for LSGAN, and for
     cross-entropy the logit whose probability is that middle (0 for targets 1 and 0, as in arXiv 2006.06676, eq. 1;
-    -0.2 where label smoothing makes them 0.9 and 0). Label flips move both targets towards the same middle.
+    -0.2 where label smoothing makes them 0.9 and 0). Label flips move both targets towards the same middle. Soft labels
+    whose middle is no probability leave cross-entropy without such an answer.
     """
     loss = recipe.objective.loss
     if loss.name == "hinge":
@@ -73,7 +74,8 @@ def fixed_boundary(recipe: Recipe) -> float | None:
     middle: float = (real + fake) / 2
     if isinstance(loss, LeastSquares):
         return middle
-    return math.log(middle / (1 - middle)) if loss.name in ("minimax", "non_saturating") else None
+    is_probability = loss.name in ("minimax", "non_saturating") and 0 < middle < 1
+    return math.log(middle / (1 - middle)) if is_probability else None
 
 
 def decision_boundary(

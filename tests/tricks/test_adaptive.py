@@ -127,6 +127,12 @@ def test_tricks_with_labels_move_the_boundary_to_where_d_is_undecided(loss, tric
     assert logits.grad.sum().abs() < 0.01  # 0 but for the draws; its slope there is 0.25 or more
 
 
+def test_soft_labels_beyond_probabilities_leave_the_middle_of_both_sides():
+    made = recipe({"name": "non_saturating"}, {"name": "soft_labels", "real": [5.0, 6.0], "fake": [0.0, 4.0]})
+    assert fixed_boundary(made) is None
+    assert decision_boundary(made, torch.tensor([3.0]), torch.tensor([1.0])) == 2.0
+
+
 @BOTH
 def test_the_graph_of_the_logits_is_left_alone(make):
     trick = make(interval=1)
