@@ -5,6 +5,7 @@ writes what was found to FOLDER/found.json.
 """
 
 import json
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -235,8 +236,11 @@ def main():
     found["failures"] = failures(world)
     if world.is_main:
         (folder / "found.json").write_text(json.dumps(found))
+    dist.barrier()
     dist.destroy_process_group()
 
 
 if __name__ == "__main__":
     main()
+    sys.stderr.flush()
+    os._exit(0)  # torch's threads may abort an interpreter that shuts down ("terminate called without ..."): seen once
