@@ -2,6 +2,8 @@
 
 import errno
 import importlib
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -90,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if error.filename is None and error.errno not in FULL:
             raise  # nothing that a user could act on: the traceback is worth more
         _fail(_file_trouble(error), 2)
-    sys.exit(code if isinstance(code, int) else 0)
+    _leave(code if isinstance(code, int) else 0)
 
 
 def _file_trouble(error: OSError) -> str:
@@ -101,6 +103,20 @@ def _file_trouble(error: OSError) -> str:
 
 def _fail(text: str, code: int) -> None:
     click.echo(f"ganray: {text}", err=True)
+    _leave(code)
+
+
+def _leave(code: int) -> None:
+    """End the process; a worker of torchrun at once, without the interpreter's own end.
+
+    Threads of gloo that still hold a tensor when the interpreter goes away abort the process ("terminate called
+    without an active exception", PyTorch issue 190489), and torchrun takes a finished training for a failed one.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -243,4 +243,4 @@ def main():
 if __name__ == "__main__":
     main()
     sys.stderr.flush()
-    os._exit(0)  # torch's threads may abort an interpreter that shuts down ("terminate called without ..."): seen once
+    os._exit(0)  # gloo's threads may abort an interpreter that goes away: see ganray.cli.main
