@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow.fs as pafs
 
@@ -23,7 +25,18 @@ _REMEDIES = {
     errno.EEXIST: "part of that path is a file: remove it",
     errno.ENAMETOOLONG: "use a shorter name",
 }
-_ELSEWHERE = "or choose another store with --store URI or GANRAY_STORE"
+ELSEWHERE = "or choose another store with --store URI or GANRAY_STORE"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file as a listing shows it."""
+
+    path: str
+    """Relative to the root, with forward slashes."""
+    size_bytes: int
+    modified_s: float
+    """Seconds since 1970; 0 where the backend does not say."""
 
 
 class Files(Protocol):
@@ -40,6 +53,12 @@ class Files(Protocol):
     def folders_in(self, folder: str) -> list[str]:
         """Names of the folders right in a folder."""
 
+    def walk(self, folder: str = "") -> list[Found]:
+        """Every file below a folder, sorted by path; files whose names begin with a dot are left out."""
+
+    def relative(self, path: str) -> str:
+        """The path below the root of a full path that `files_in` gave."""
+
     def read(self, path: str) -> bytes:
         """The content of a full path or URI. FileNotFoundError where there is none, StoreError on a fault."""
 
@@ -47,15 +66,29 @@ class Files(Protocol):
         """The URI of the new file. StoreError, and no partial file, where it cannot be written."""
 
     def remove(self, path: str) -> None:
-        """Remove a file below the root."""
+        """Remove a file below the root; nothing happens where there is none. StoreError on a fault."""
 
 
 def open_files(uri: str | Path) -> Files:
-    """The files below a local path or an fsspec URI. StoreError where the URI means nothing."""
+    """The files below a local path or an fsspec URI. StoreError where the URI means nothing or holds a password."""
     text = str(uri)
-    if "://" in text and not text.startswith(("file://", "local://")):
-        return RemoteFiles(text)
-    return LocalFiles(Path(text.split("://", 1)[-1]).expanduser().absolute())
+    if "://" not in text or text.startswith(("file://", "local://")):
+        return LocalFiles(Path(text.split("://", 1)[-1]).expanduser().absolute())
+    refuse_credentials(text)
+    from ganray.store.remote import RemoteFiles
+    from ganray.store.spool import SpooledFiles
+
+    return SpooledFiles(RemoteFiles(text))
+
+
+def refuse_credentials(uri: str) -> None:
+    """URIs are written into rows and shown in reports, so they must not hold a secret. StoreError where one does."""
+    if re.match(r"^[^/]+://[^/?#]*@", uri) or re.search(r"[?&](X-Amz-|sig=|token=|password=)", uri, re.IGNORECASE):
+        scheme = uri.partition("://")[0]
+        raise StoreError(
+            f"the {scheme}:// URI of the store holds credentials, which would end up in rows and reports; leave them "
+            f"out and set them in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...) or fsspec's settings"
+        )
 
 
 class LocalFiles:
@@ -81,6 +114,21 @@ class LocalFiles:
         except OSError as error:
             raise StoreError(f"cannot read the store at {path}: {error.strerror}") from error
 
+    def walk(self, folder: str = "") -> list[Found]:
+        found = []
+        for place, folders, names in os.walk(os.path.join(self.root, folder)):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in names:
+                path = os.path.join(place, name)
+                with suppress(FileNotFoundError):  # removed since
+                    status = os.stat(path)
+                    if not name.startswith("."):
+                        found.append(Found(self.relative(path), status.st_size, status.st_mtime))
+        return sorted(found, key=lambda file: file.path)
+
+    def relative(self, path: str) -> str:
+        return Path(os.path.relpath(path, self.root)).as_posix()
+
     def read(self, path: str) -> bytes:
         try:
             return Path(path.removeprefix("file://")).read_bytes()
@@ -105,11 +153,15 @@ class LocalFiles:
             with suppress(OSError):
                 temporary.unlink()
             remedy = _REMEDIES.get(error.errno or 0, "check the path")
-            raise StoreError(f"cannot write {target}: {error.strerror}; {remedy}, {_ELSEWHERE}") from error
+            raise StoreError(f"cannot write {target}: {error.strerror}; {remedy}, {ELSEWHERE}") from error
         return str(target)
 
     def remove(self, path: str) -> None:
-        Path(self.root, path).unlink(missing_ok=True)
+        target = Path(self.root, path)
+        try:
+            target.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot remove {target}: {error.strerror}") from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -120,63 +172,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class RemoteFiles:
-    """Files behind fsspec (S3, GCS, memory, ...): each written by a single PUT, which is atomic there."""
-
-    def __init__(self, uri: str) -> None:
-        import fsspec
-
-        self.root = uri.rstrip("/")
-        try:
-            self._fs, self._base = fsspec.core.url_to_fs(self.root)
-        except (ImportError, ValueError) as error:
-            raise StoreError(f"cannot open the store {uri}: {error}") from error
-        self._base = self._base.rstrip("/")
-        self.arrow: pafs.FileSystem = pafs.PyFileSystem(pafs.FSSpecHandler(self._fs))
-
-    # Every backend has exceptions of its own (botocore's are no OSError), hence the broad handlers below.
-
-    def files_in(self, folder: str) -> list[str]:
-        return self._entries(folder, "file")
-
-    def folders_in(self, folder: str) -> list[str]:
-        return [path.rstrip("/").rsplit("/", 1)[-1] for path in self._entries(folder, "directory")]
-
-    def _entries(self, folder: str, kind: str) -> list[str]:
-        path = f"{self._base}/{folder}"
-        try:
-            self._fs.invalidate_cache()  # other writers add files all the time
-            entries: list[dict[str, Any]] = self._fs.ls(path, detail=True)
-        except FileNotFoundError:
-            return []
-        except Exception as error:
-            raise StoreError(f"cannot read the store {self.root}: {_reason(error)}") from error
-        return sorted(e["name"] for e in entries if e["type"] == kind)
-
-    def read(self, path: str) -> bytes:
-        try:
-            data: bytes = self._fs.cat_file(path)
-        except FileNotFoundError:
-            raise
-        except Exception as error:
-            raise StoreError(f"cannot read {path}: {_reason(error)}") from error
-        return data
-
-    def write(self, path: str, data: bytes) -> str:
-        try:
-            self._fs.pipe_file(f"{self._base}/{path}", data)
-        except Exception as error:
-            raise StoreError(
-                f"cannot write {self.root}/{path}: {_reason(error)}; check that the bucket exists and that "
-                f"the environment holds credentials that may write there, {_ELSEWHERE}"
-            ) from error
-        return f"{self.root}/{path}"
-
-    def remove(self, path: str) -> None:
-        self._fs.rm_file(f"{self._base}/{path}")
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -12,4 +12,5 @@ DEFAULT_STORE = "runs/store"
 
 def store_uri(configured: str | None = None, runs: str | Path = "runs") -> str:
     """The store that is meant: the configured one, else the variable's, else `store` under the runs' folder."""
-    return configured or os.environ.get(STORE_VARIABLE) or str(Path(runs) / "store")
+    beside_runs = f"{str(runs).rstrip('/')}/store" if "://" in str(runs) else str(Path(runs) / "store")
+    return configured or os.environ.get(STORE_VARIABLE) or beside_runs

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import duckdb
 import pyarrow as pa
 
 from ganray.errors import StoreError
+from ganray.store.published import published
+from ganray.store.read import Snapshot, Vanished
 from ganray.store.schema import TABLES
 from ganray.store.store import Store
 
@@ -14,6 +18,7 @@ VIEWS = {
     "evaluations": "one row per trial, kimg and protocol",
     "curves": "one row per trial and kimg",
     "results": "trials with their best and final evaluation, one row per trial and protocol",
+    "published": "numbers of papers, one row each, with source and status",
 }
 
 _RESULTS = """
@@ -32,40 +37,61 @@ FROM trials LEFT JOIN (
 """Whole rows are taken, so that the metrics beside a distance are of the same checkpoint. Evaluations without
 a finite distance do not count."""
 
+_OF_THE_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 _SETTINGS = ("TimeZone = 'UTC'", "python_enable_replacements = false", "lock_configuration = true")
 
 
 def query(store: Store, sql: str) -> pa.Table:
-    """The rows of one SQL query over the views `trials`, `evaluations`, `curves` and `results`.
+    """The rows of one SQL query over the views `trials`, `evaluations`, `curves`, `results` and `published`.
 
-    The SQL cannot read or write files or load extensions. StoreError carries DuckDB's message and the views.
+    Of the rows in compacted files only the columns that the query asks for are read. The SQL cannot read or write
+    files or load extensions. StoreError carries DuckDB's message and the views.
     """
+    return store.reader.consistently(lambda: _query(store, sql))
+
+
+def _query(store: Store, sql: str) -> pa.Table:
     connection = duckdb.connect(":memory:", config={"enable_external_access": "false"})
+    snapshots = _snapshots(store, sql)
     try:
-        for name, table in _tables(store, sql).items():
-            connection.register(name, table)
-        connection.execute(_RESULTS)
-        for setting in _SETTINGS:
-            connection.execute(f"SET {setting}")
+        _create_views(connection, snapshots)
         relation = connection.sql(sql)
         if relation is None:
             raise StoreError(f"the SQL has no result; write a SELECT over {', '.join(VIEWS)}")
         rows: pa.Table = relation.to_arrow_table()
         return rows.rename_columns(_unique(rows.schema.names))
     except duckdb.Error as error:
+        if not isinstance(error, _OF_THE_SQL) and store.reader.leave_out_damaged(*snapshots.values()):
+            raise Vanished from error  # a compacted file turned out to be damaged: once more without it
         raise StoreError(f"{error}\n\nThe views are:\n{_describe()}") from error
     finally:
         connection.close()
 
 
-def _tables(store: Store, sql: str) -> dict[str, pa.Table]:
-    """Only what the text names is read (`curves` may be large); the rest is there with its columns, empty."""
+def _snapshots(store: Store, sql: str) -> dict[str, Snapshot]:
+    """Only what the text names is read (`curves` may be large)."""
     text = sql.lower()
-    readers = {"trials": store.trials, "evaluations": store.evaluations, "curves": store.curves}
-    named = {name for name in readers if name in text}
+    named = {name for name in TABLES if name in text}
     if "results" in text:
         named |= {"trials", "evaluations"}
-    return {name: read() if name in named else TABLES[name].empty_table() for name, read in readers.items()}
+    return {name: store.snapshot(name) for name in TABLES if name in named}
+
+
+def _create_views(connection: duckdb.DuckDBPyConnection, snapshots: Mapping[str, Snapshot]) -> None:
+    """What was not read is there all the same: with its columns, empty."""
+    for name, schema in TABLES.items():
+        snapshot = snapshots.get(name)
+        columns = ", ".join(schema.names)
+        connection.register(f"fresh_{name}", snapshot.fresh.select(schema.names) if snapshot else schema.empty_table())
+        parts = [f"SELECT {columns} FROM fresh_{name}"]
+        if snapshot and snapshot.settled:
+            connection.register(f"settled_{name}", snapshot.settled)
+            parts.append(f"SELECT {columns} FROM settled_{name}")
+        connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(parts)}")
+    connection.register("published", published())
+    connection.execute(_RESULTS)
+    for setting in _SETTINGS:
+        connection.execute(f"SET {setting}")
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1: the spine. 2: the definition's hash, manifold metrics, memorisation, device seconds at each evaluation."""
 
 Status = Literal["running", "completed", "pruned", "failed"]
 
@@ -29,6 +30,11 @@ Column = tuple[str, pa.DataType, str]
 _TRIAL_COLUMNS: list[Column] = [
     ("trial_id", _TEXT, "derived from the experiment's name and the recipe's hash; 12 hex digits"),
     ("experiment", _TEXT, "name of the experiment"),
+    (
+        "definition_hash",
+        _TEXT,
+        "SHA-256 of the experiment's space and metric; null: not of a sweep, or written by version 1",
+    ),
     ("recipe_json", _TEXT, "the whole recipe as JSON"),
     ("recipe_hash", _TEXT, "SHA-256 of the recipe without its runtime"),
     ("dataset", _TEXT, "source of the images as the recipe names it"),
@@ -78,11 +84,18 @@ _EVALUATION_COLUMNS: list[Column] = [
     ("frechet", _REAL, "Frechet distance between the features of reals and fakes"),
     ("kid", _REAL, "kernel distance, unbiased; may be below zero"),
     ("kid_stderr", _REAL, "standard error of the kernel distance"),
+    ("precision", _REAL, "share of fakes within the reals' manifold, k = 5 (arXiv 1904.06991); null before version 2"),
+    ("recall", _REAL, "share of reals within the fakes' manifold, k = 5 (arXiv 1904.06991)"),
+    ("density", _REAL, "how many reals' neighbourhoods hold a fake, over k = 5 (arXiv 2002.09797); may exceed 1"),
+    ("coverage", _REAL, "share of reals whose neighbourhood holds a fake, k = 5 (arXiv 2002.09797)"),
+    ("memorised", _REAL, "share of fakes nearer to a training image than that image's nearest other; 0 none, 1 all"),
     ("diversity", _REAL, "mean distance between the features of two fakes, over that of two reals"),
     ("overfit", _REAL, "ADA's r_v: what of D's advantage on training images it loses on changed ones; 0 none, 1 all"),
     ("sure_of_reals", _REAL, "ADA's r_t: mean sign of D's logits on training images; null where they have no zero"),
     ("seconds", _REAL, "wall-clock seconds that the evaluation took"),
+    ("device_s", _REAL, "seconds times the devices that the trial had used by then; null before version 2"),
     ("grid_uri", _TEXT, "picture of samples from fixed latents"),
+    ("pairs_uri", _TEXT, "picture of the fakes nearest to training images, each beside its nearest training image"),
     ("checkpoint_uri", _TEXT, "the checkpoint, where it was kept"),
     ("created_at", _TIME, "when the row was written, UTC; the newest row of a key counts"),
 ]
@@ -169,6 +182,7 @@ class TrialRow(Row):
 
     trial_id: str
     experiment: str
+    definition_hash: str | None = None
     recipe_json: str
     recipe_hash: str
     dataset: str
@@ -217,11 +231,18 @@ class EvaluationRow(Row):
     frechet: float | None = None
     kid: float | None = None
     kid_stderr: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    density: float | None = None
+    coverage: float | None = None
+    memorised: float | None = None
     diversity: float | None = None
     overfit: float | None = None
     sure_of_reals: float | None = None
     seconds: float | None = None
+    device_s: float | None = None
     grid_uri: str | None = None
+    pairs_uri: str | None = None
     checkpoint_uri: str | None = None
     created_at: datetime = field(default_factory=now)
 

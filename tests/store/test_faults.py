@@ -58,7 +58,7 @@ def test_a_read_only_disk_is_named(small_disk, trial):
     store = Store(small_disk / "store")
     with pytest.raises(StoreError, match=r"Read-only file system; that disk is mounted read-only"):
         store.check_writable()
-    with pytest.raises(StoreError, match=f"cannot write {store.uri}/trials"):
+    with pytest.raises(StoreError, match=f"cannot write {store.uri}/"):
         store.put_trial(trial())
 
 
@@ -69,7 +69,7 @@ def test_a_file_in_the_way_is_named(tmp_path, trial):
         store.check_writable()
     with pytest.raises(StoreError, match="cannot write"):
         store.put_trial(trial())
-    with pytest.raises(StoreError, match="cannot read the store"):
+    with pytest.raises(StoreError, match=r"cannot read .*Not a directory"):
         store.trials()
 
 

@@ -87,7 +87,7 @@ def test_an_unreachable_network_is_an_error_and_not_an_empty_store(s3_uri, evalu
     store = Store(s3_uri)
     for kimg in range(3):
         store.put_evaluation(evaluation(kimg=float(kimg)))
-    files = store._files
+    files = store.files
     listed = files.files_in("evaluations/experiment=demo")
     monkeypatch.setattr(files, "folders_in", lambda folder: ["experiment=demo"])
     monkeypatch.setattr(files, "files_in", lambda folder: listed)
@@ -96,6 +96,6 @@ def test_an_unreachable_network_is_an_error_and_not_an_empty_store(s3_uri, evalu
         raise OSError("network is unreachable")
 
     for name in ("info", "open", "cat_file", "_cat_file", "_info"):
-        monkeypatch.setattr(files._fs, name, refuse)
+        monkeypatch.setattr(files._remote._fs, name, refuse)
     with pytest.raises(StoreError, match=r"cannot read .*network is unreachable"):
         store.evaluations()

@@ -1,0 +1,152 @@
+"""Files behind fsspec (S3, GCS, memory, ...): each written by a single PUT, which is atomic there."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+import pyarrow.fs as pafs
+
+from ganray.errors import StoreError
+from ganray.store.files import ELSEWHERE, Found
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+RETRY_S = 30.0
+"""How long a call that fails for a passing reason is repeated. Backends retry by themselves within each call."""
+_PERMANENT = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
+_PERMANENT_CODES = (errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ENAMETOOLONG, errno.EMSGSIZE)
+_PERMANENT_NAMES = ("CredentialsError", "ParamValidationError", "ProfileNotFound", "UnauthorizedSSOTokenError")
+
+
+class RemoteFiles:
+    """Files below an fsspec URI. Credentials and endpoints come from the environment, as fsspec reads them."""
+
+    def __init__(self, uri: str) -> None:
+        import fsspec
+
+        self.root = uri.rstrip("/")
+        try:
+            self._fs, self._base = fsspec.core.url_to_fs(self.root)
+        except (ImportError, ValueError) as error:
+            raise StoreError(f"cannot open the store {uri}: {error}") from error
+        self._base = self._base.rstrip("/")
+        self.arrow: pafs.FileSystem = pafs.PyFileSystem(pafs.FSSpecHandler(self._fs))
+
+    # Every backend has exceptions of its own (botocore's are no OSError), hence the broad handlers below.
+
+    def files_in(self, folder: str) -> list[str]:
+        return sorted(entry["name"] for entry in self._listed(folder) if entry["type"] == "file")
+
+    def folders_in(self, folder: str) -> list[str]:
+        folders = (entry["name"] for entry in self._listed(folder) if entry["type"] == "directory")
+        return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in folders)
+
+    def _listed(self, folder: str) -> list[dict[str, Any]]:
+        def ask() -> list[dict[str, Any]]:
+            self._fs.invalidate_cache()  # other writers add files all the time
+            entries: list[dict[str, Any]] = self._fs.ls(f"{self._base}/{folder}".rstrip("/"), detail=True)
+            return entries
+
+        try:
+            return retried(ask)
+        except FileNotFoundError:
+            return []
+        except Exception as error:
+            raise StoreError(f"cannot read the store {self.root}: {reason(error)}; {_remedy(error)}") from error
+
+    def walk(self, folder: str = "") -> list[Found]:
+        def ask() -> dict[str, dict[str, Any]]:
+            self._fs.invalidate_cache()
+            entries: dict[str, dict[str, Any]] = self._fs.find(f"{self._base}/{folder}".rstrip("/"), detail=True)
+            return entries
+
+        try:
+            entries = retried(ask)
+        except FileNotFoundError:
+            return []
+        except Exception as error:
+            raise StoreError(f"cannot read the store {self.root}: {reason(error)}; {_remedy(error)}") from error
+        found = [
+            Found(self.relative(path), int(entry.get("size") or 0), _modified(entry))
+            for path, entry in entries.items()
+            if not path.rsplit("/", 1)[-1].startswith(".")
+        ]
+        return sorted(found, key=lambda file: file.path)
+
+    def relative(self, path: str) -> str:
+        bare = path.removeprefix(self.root).lstrip("/")
+        return bare.removeprefix(self._base.lstrip("/")).lstrip("/")
+
+    def read(self, path: str) -> bytes:
+        try:
+            data: bytes = retried(lambda: self._fs.cat_file(path))
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise StoreError(f"cannot read {path}: {reason(error)}; {_remedy(error)}") from error
+        return data
+
+    def write(self, path: str, data: bytes, patience_s: float = RETRY_S) -> str:
+        try:
+            retried(lambda: self._fs.pipe_file(f"{self._base}/{path}", data), patience_s)
+        except Exception as error:
+            raise StoreError(f"cannot write {self.root}/{path}: {reason(error)}; {_remedy(error)}") from error
+        return f"{self.root}/{path}"
+
+    def remove(self, path: str) -> None:
+        try:
+            retried(lambda: self._fs.rm_file(f"{self._base}/{path}"))
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise StoreError(f"cannot remove {self.root}/{path}: {reason(error)}; {_remedy(error)}") from error
+
+
+def retried(call: Callable[[], T], patience_s: float = RETRY_S) -> T:
+    """The call's result; a fault that may pass is met by trying again, with growing pauses, for that long."""
+    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
+
+    attempts = Retrying(
+        retry=retry_if_exception(may_pass),
+        stop=stop_after_delay(patience_s),
+        wait=wait_exponential_jitter(initial=0.2, max=5.0),
+        reraise=True,
+        before_sleep=lambda state: _log.debug("trying again: %s", state.outcome and state.outcome.exception()),
+    )
+    return attempts(call)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same call may go through later: throttling, a server's fault, a network's, a time-out."""
+    if isinstance(error, _PERMANENT) or type(error).__name__.endswith(_PERMANENT_NAMES):
+        return False
+    if isinstance(error, OSError):
+        return error.errno not in _PERMANENT_CODES
+    return isinstance(error, Exception) and not isinstance(error, ValueError | TypeError | ImportError | LookupError)
+
+
+def reason(error: BaseException) -> str:
+    """The error in a few words."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _remedy(error: Exception) -> str:
+    if isinstance(error, PermissionError) or type(error).__name__.endswith(_PERMANENT_NAMES):
+        return (
+            "check the credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE; a token "
+            f"may have expired) and what they may do there, {ELSEWHERE}"
+        )
+    if may_pass(error):
+        return f"check the network and the endpoint (AWS_ENDPOINT_URL), {ELSEWHERE}"
+    return f"check that the bucket exists and that the environment holds credentials that may write there, {ELSEWHERE}"
+
+
+def _modified(entry: dict[str, Any]) -> float:
+    when = entry.get("LastModified") or entry.get("mtime") or entry.get("created")
+    return when.timestamp() if isinstance(when, datetime) else float(when or 0.0)
