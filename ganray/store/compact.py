@@ -17,10 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ganray.errors import StoreError
-from ganray.store.files import Files
 from ganray.store.read import COMPACTED, FILE, Vanished, experiment_of, is_compacted, newest_rows, nullable, sequence
 from ganray.store.schema import KEYS, SCHEMA_VERSION, TABLES
-from ganray.store.spool import SpooledFiles
+from ganray.store.spool import write_now
 from ganray.store.store import Store, to_parquet
 
 _READERS = 16
@@ -75,7 +74,7 @@ def _compact(store: Store, table: str, folder: str, paths: list[str], sizes: dic
     # Rows of other files tie with the newest that went in; the content's hash keeps two compactions apart.
     newest = max(sequence(path).removesuffix(".parquet") for path in used).partition("~")[0]
     name = f"{COMPACTED}{newest}~{hashlib.sha256(content).hexdigest()[:8]}.parquet"
-    written = write_certainly(store.files, f"{store.files.relative(folder)}/{name}", content)
+    written = write_now(store.files, f"{store.files.relative(folder)}/{name}", content)
     if pq.read_metadata(pa.BufferReader(store.files.read(written))).num_rows != rows.num_rows:
         raise StoreError(f"{written} did not come back as it was written; the old files are still there")
     old = [path for path in used if not path.endswith(f"/{name}")]
@@ -143,8 +142,3 @@ def _conformed(rows: pa.Table, table: str, path: str) -> pa.Table:
     ]
     schema = nullable(table).append(pa.field(FILE, pa.string()))
     return pa.table([*columns, pa.repeat(path, rows.num_rows)], schema=schema)
-
-
-def write_certainly(files: Files, path: str, content: bytes) -> str:
-    """Write a file that must be there afterwards, not in the spool. StoreError where the store does not take it."""
-    return files.write_now(path, content) if isinstance(files, SpooledFiles) else files.write(path, content)

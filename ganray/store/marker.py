@@ -9,6 +9,7 @@ from typing import Any
 from ganray.errors import StoreError
 from ganray.store.files import Files
 from ganray.store.schema import SCHEMA_VERSION, TABLES
+from ganray.store.spool import SpooledFiles, write_now
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Marker:
 
     def ensure(self) -> None:
         """Before the first write: leave a marker. A store that cannot be reached gets its marker another time."""
-        if self._ensured:
+        if self._ensured or (isinstance(self._files, SpooledFiles) and self._files.is_down):
             return
         try:
             content = self._read()
@@ -61,7 +62,11 @@ class Marker:
             self._judge(content)
         if content is None or content.get("schema_version", 0) < SCHEMA_VERSION:
             marker = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "readable_from": READABLE_FROM}
-            self._files.write(NAME, json.dumps(marker).encode())
+            try:
+                write_now(self._files, NAME, json.dumps(marker).encode())
+            except StoreError as error:
+                _log.debug("no marker yet: %s", error)
+                return
         self._checked = self._ensured = True
 
     def require(self) -> None:

@@ -36,6 +36,7 @@ class RemoteFiles:
         except (ImportError, ValueError) as error:
             raise StoreError(f"cannot open the store {uri}: {error}") from error
         self._base = self._base.rstrip("/")
+        self.patience_s = RETRY_S
         self.arrow: pafs.FileSystem = pafs.PyFileSystem(pafs.FSSpecHandler(self._fs))
 
     # Every backend has exceptions of its own (botocore's are no OSError), hence the broad handlers below.
@@ -54,7 +55,7 @@ class RemoteFiles:
             return entries
 
         try:
-            return retried(ask)
+            return retried(ask, self.patience_s)
         except FileNotFoundError:
             return []
         except Exception as error:
@@ -67,7 +68,7 @@ class RemoteFiles:
             return entries
 
         try:
-            entries = retried(ask)
+            entries = retried(ask, self.patience_s)
         except FileNotFoundError:
             return []
         except Exception as error:
@@ -85,30 +86,30 @@ class RemoteFiles:
 
     def read(self, path: str) -> bytes:
         try:
-            data: bytes = retried(lambda: self._fs.cat_file(path))
+            data: bytes = retried(lambda: self._fs.cat_file(path), self.patience_s)
         except FileNotFoundError:
             raise
         except Exception as error:
             raise StoreError(f"cannot read {path}: {reason(error)}; {_remedy(error)}") from error
         return data
 
-    def write(self, path: str, data: bytes, patience_s: float = RETRY_S) -> str:
+    def write(self, path: str, data: bytes) -> str:
         try:
-            retried(lambda: self._fs.pipe_file(f"{self._base}/{path}", data), patience_s)
+            retried(lambda: self._fs.pipe_file(f"{self._base}/{path}", data), self.patience_s)
         except Exception as error:
             raise StoreError(f"cannot write {self.root}/{path}: {reason(error)}; {_remedy(error)}") from error
         return f"{self.root}/{path}"
 
     def remove(self, path: str) -> None:
         try:
-            retried(lambda: self._fs.rm_file(f"{self._base}/{path}"))
+            retried(lambda: self._fs.rm_file(f"{self._base}/{path}"), self.patience_s)
         except FileNotFoundError:
             return
         except Exception as error:
             raise StoreError(f"cannot remove {self.root}/{path}: {reason(error)}; {_remedy(error)}") from error
 
 
-def retried(call: Callable[[], T], patience_s: float = RETRY_S) -> T:
+def retried(call: Callable[[], T], patience_s: float) -> T:
     """The call's result; a fault that may pass is met by trying again, with growing pauses, for that long."""
     from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 

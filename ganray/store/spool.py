@@ -21,6 +21,7 @@ import pyarrow.fs as pafs
 from filelock import FileLock, Timeout
 
 from ganray.errors import StoreError
+from ganray.store import remote as remote_
 from ganray.store.files import Files, Found, LocalFiles, open_files
 from ganray.store.remote import RemoteFiles
 
@@ -66,7 +67,7 @@ class Spool:
         """The files that wait, by path."""
         return self._files.walk()
 
-    def drain(self, target: RemoteFiles, patience_s: float) -> Iterator[Found]:
+    def drain(self, target: RemoteFiles) -> Iterator[Found]:
         """Bring the files to the store, oldest name first, and yield each once it is there.
 
         Another process that drains the same spool is left to it. StoreError where the store cannot be written: what
@@ -80,7 +81,7 @@ class Spool:
                     data = self.get(file.path)
                     if data is None:
                         continue
-                    target.write(file.path, data, patience_s)
+                    target.write(file.path, data)
                     self._files.remove(file.path)
                     yield file
         except Timeout:
@@ -98,6 +99,10 @@ def all_spools() -> list[Spool]:
     return [spool for spool in spools if spool.waiting()]
 
 
+_down_until: dict[str, float] = {}
+"""Which stores have failed, and until when (monotonic seconds) each is not tried again, for all of this process."""
+
+
 class SpooledFiles:
     """A remote store whose writes do not fail for its sake: what it does not take now waits on the local disk."""
 
@@ -106,7 +111,16 @@ class SpooledFiles:
         self.root = remote.root
         self.arrow: pafs.FileSystem = remote.arrow
         self.spool = Spool(remote.root)
-        self._down_until = 0.0
+        self._set_patience()
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the store has failed just now, so that asking it again would only cost time."""
+        return time.monotonic() < _down_until.get(self.root, 0.0)
+
+    def _set_patience(self) -> None:
+        # After an outage one attempt is enough to learn whether it is over.
+        self._remote.patience_s = 0.0 if self.root in _down_until else remote_.RETRY_S
 
     def files_in(self, folder: str) -> list[str]:
         return self._remote.files_in(folder)
@@ -134,21 +148,20 @@ class SpooledFiles:
 
     def write(self, path: str, data: bytes) -> str:
         """The URI that the file has, or will have once the spool is drained. StoreError where not even that works."""
-        if time.monotonic() < self._down_until:
+        if self.is_down:
             self.spool.put(path, data)
             return f"{self.root}/{path}"
         began = time.monotonic()
-        # After an outage one attempt is enough to learn whether it is over.
-        patience = {"patience_s": 0.0} if self._down_until else {}
+        self._set_patience()
         try:
-            uri = self._remote.write(path, data, **patience)
+            uri = self._remote.write(path, data)
         except StoreError as error:
             # A store that hangs costs its time-outs at each attempt; they may take a tenth of the time at most.
-            self._down_until = time.monotonic() + max(PAUSE_S, 10 * (time.monotonic() - began))
+            _down_until[self.root] = time.monotonic() + max(PAUSE_S, 10 * (time.monotonic() - began))
             self.spool.put(path, data)
             _log.warning("WARNING: %s. It waits in %s; `ganray store drain` brings it there", error, self.spool.folder)
             return f"{self.root}/{path}"
-        self._down_until = 0.0
+        _down_until.pop(self.root, None)
         self._drain_quietly()
         return uri
 
@@ -156,9 +169,9 @@ class SpooledFiles:
         """The URI of a file that the store has. StoreError where it does not take it now."""
         return self._remote.write(path, data)
 
-    def drain(self, patience_s: float = 0.0) -> Iterator[Found]:
+    def drain(self) -> Iterator[Found]:
         """Bring what waits to the store. StoreError where it cannot be written."""
-        return self.spool.drain(self._remote, patience_s)
+        return self.spool.drain(self._remote)
 
     def _drain_quietly(self) -> None:
         try:
@@ -176,3 +189,8 @@ def spooled(uri: str) -> SpooledFiles:
     if not isinstance(files, SpooledFiles):
         raise StoreError(f"{uri} is a folder of this machine: nothing ever waits for it")
     return files
+
+
+def write_now(files: Files, path: str, content: bytes) -> str:
+    """Write a file that must be in the store afterwards and not in a spool. StoreError where it cannot be."""
+    return files.write_now(path, content) if isinstance(files, SpooledFiles) else files.write(path, content)

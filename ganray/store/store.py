@@ -26,7 +26,7 @@ from ganray.store.files import open_files
 from ganray.store.marker import Marker
 from ganray.store.read import PARTITION, Reader, Snapshot, experiment_of, partition, safe
 from ganray.store.schema import TABLES, CurveRow, EvaluationRow, Row, TrialRow
-from ganray.store.spool import SpooledFiles
+from ganray.store.spool import write_now
 
 
 class Store:
@@ -157,10 +157,7 @@ class Store:
     def check_writable(self) -> None:
         """Write and remove a small file. StoreError names the URI, the reason and the fix."""
         probe = f".probe-{secrets.token_hex(8)}"
-        if isinstance(self.files, SpooledFiles):
-            self.files.write_now(probe, b"ganray")
-        else:
-            self.files.write(probe, b"ganray")
+        write_now(self.files, probe, b"ganray")
         self.files.remove(probe)
         self._marker.check()
 

@@ -167,15 +167,15 @@ def test_two_compactions_that_read_the_same_files_do_no_harm(store, fill, monkey
     fill(store)
     before = tables(store)
     other = Store(store.uri)
-    write = compaction.write_certainly
+    write = compaction.write_now
 
     def late(files, path, content):
         """The first compaction has read its files when the second one runs from beginning to end."""
-        monkeypatch.setattr(compaction, "write_certainly", write)
+        monkeypatch.setattr(compaction, "write_now", write)
         list(compact(other, "one"))
         return write(files, path, content)
 
-    monkeypatch.setattr(compaction, "write_certainly", late)
+    monkeypatch.setattr(compaction, "write_now", late)
     list(compact(store, "one"))
     assert tables(store) == before
     list(compact(store))
