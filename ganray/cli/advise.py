@@ -35,8 +35,8 @@ def command(
 ) -> None:
     """Look at the images and at earlier trials, and write an experiment file to begin with.
 
-    DATASET is a folder (nested or flat), a zip, or sample:NAME. The file is complete: a space to search, a budget,
-    a protocol, and the best recipe known so far to begin with, each with the reason beside it.
+    DATASET is a folder (nested or flat), a zip, sample:NAME or catalog:NAME. The file is complete: a space to search,
+    a budget, a protocol, and the best recipe known so far to begin with, each with the reason beside it.
 
     \b
     Examples:
@@ -52,7 +52,7 @@ def command(
     from ganray.trial.advice import look_at
 
     facts, warnings = look_at(dataset, int(resolution) if resolution else None, fid_weights, console.is_terminal)
-    name = output.stem if output else Path(dataset.removeprefix("sample:")).stem
+    name = output.stem if output else Path(dataset.removeprefix("sample:").removeprefix("catalog:")).stem
     advice = advise(facts, Store(store_uri), name_for(name), kimg)
     path = write_new(advice, output or Path(f"{advice.name}.yaml"))
     for warning in warnings:

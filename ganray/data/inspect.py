@@ -88,7 +88,7 @@ class Inspection:
 
 
 def inspect(place: str | Path, *, resolution: int = 128, limit: int = 200, progress: bool = False) -> Inspection:
-    """Decode every file of a folder, a zip or a `sample:NAME` and report what is there.
+    """Decode every file of a `data.source` and report what is there.
 
     Args:
         place: as `data.source`.

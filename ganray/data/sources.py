@@ -1,4 +1,4 @@
-"""What `data.source` names: a folder, a zip or a sample set, as a sorted list of entries that can be read."""
+"""What `data.source` names: a folder, a zip, a sample set or a set of the catalogue, as a sorted list of entries."""
 
 import hashlib
 import os
@@ -6,12 +6,13 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from ganray.data import samples
+from ganray.data import catalog, samples
 from ganray.data.decode import UnreadableImage
+from ganray.data.records import locate
 from ganray.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
@@ -32,10 +33,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Source:
-    """A folder, a zip or a sample set."""
+    """A folder, a zip, a sample set or a set of the catalogue."""
 
     name: str
-    """The folder's name, the zip's without suffix, or the sample set's."""
+    """The folder's name, the zip's without suffix, the sample set's; `NAME` or `NAME:N` of `catalog:NAME:N`."""
     place: str
     """What the user wrote, for messages."""
     entries: tuple[Entry, ...]
@@ -48,11 +49,14 @@ def open_source(place: str | Path) -> Source:
     """List what a source holds.
 
     Raises:
-        DataError: missing path, neither folder nor zip, damaged zip, unknown sample set, no image in it.
+        DataError: missing path, neither folder nor zip, damaged zip, unknown sample set, no image in it; a set of the
+            catalogue that is unknown, not here, or no longer whole.
     """
     text = str(place)
     if text.startswith(SAMPLE_PREFIX):
         return _sample(text)
+    if text.startswith(catalog.PREFIX):
+        return _of_catalog(text)
     path = Path(text).expanduser()
     if path.is_dir():
         source = _folder(path, text)
@@ -74,8 +78,25 @@ def _sample(text: str) -> Source:
     return Source(name=sample.name, place=text, entries=entries, ignored=())
 
 
+def _of_catalog(text: str) -> Source:
+    entry, n = catalog.parse(text)
+    here = locate(entry.name)
+    if here is None:
+        raise DataError(f"{text}: the data set {entry.title} is not on this machine; {catalog.how_to_get(entry)}")
+    source = replace(_folder(here.place, text), name=text.removeprefix(catalog.PREFIX))
+    found, known = len(source.entries), here.record.n_images
+    if found != known:
+        raise DataError(
+            f"{text}: {here.place} holds {found} images, but {known} were fetched: files were added or removed; "
+            f"restore them, or register the folder as it is now: `ganray data fetch {entry.name} --from {here.place}`"
+        )
+    if n is not None and n > found:
+        raise DataError(f"{text}: only {found} images are here ({here.place}); name a smaller subset")
+    return replace(source, entries=source.entries[:n])
+
+
 def _folder(root: Path, text: str) -> Source:
-    images, ignored = _split(_walk(root))
+    images, ignored = split_names(_walk(root))
     entries = tuple(_entry(name, (root / name).read_bytes) for name in images)
     return Source(name=root.resolve().name, place=text, entries=entries, ignored=ignored)
 
@@ -90,7 +111,7 @@ def _zip(path: Path, text: str) -> Source:
     except OSError as error:
         raise DataError(f"{text} cannot be read: {error.strerror or error}") from None
     # ZipFile.read is safe from several threads (it locks the file); the archive closes with the last entry.
-    images, ignored = _split(info.filename for info in archive.infolist() if not info.is_dir())
+    images, ignored = split_names(info.filename for info in archive.infolist() if not info.is_dir())
     entries = tuple(_entry(name, partial(archive.read, name)) for name in images)
     return Source(name=path.stem, place=text, entries=entries, ignored=ignored)
 
@@ -120,7 +141,8 @@ def _walk(root: Path) -> Iterator[str]:
             yield Path(folder, file).relative_to(root).as_posix()
 
 
-def _split(names: Iterator[str]) -> tuple[list[str], tuple[str, ...]]:
+def split_names(names: Iterator[str]) -> tuple[list[str], tuple[str, ...]]:
+    """The image files among names with forward slashes, sorted, and the other visible files, sorted."""
     visible = sorted({name for name in names if not _hidden(name)})
     images = [name for name in visible if PurePosixPath(name).suffix.lower() in SUFFIXES]
     chosen = set(images)
@@ -135,7 +157,8 @@ def _missing(path: Path, text: str) -> str:
     where = "" if path.is_absolute() else f" (looked from {Path.cwd()})"
     return (
         f"data.source {text} does not exist{where}; give a folder or zip of images, "
-        f"or one of {', '.join(SAMPLE_PREFIX + name for name in samples.SAMPLES)}"
+        f"one of {', '.join(SAMPLE_PREFIX + name for name in samples.SAMPLES)}, "
+        f"or {catalog.PREFIX}NAME (`ganray data catalog` lists them)"
     )
 
 

@@ -10,10 +10,11 @@ Resolution = Literal[32, 64, 128, 256, 512, 1024]
 
 
 class DataSpec(Spec):
-    """A folder, a zip or a built-in sample set, decoded to `uint8 [N, 3, R, R]`."""
+    """A folder, a zip, a built-in sample set or a benchmark data set, decoded to `uint8 [N, 3, R, R]`."""
 
     source: str = Field(min_length=1)
-    """A folder (nested or flat), a zip, or `sample:NAME` for a built-in sample set."""
+    """A folder (nested or flat), a zip, `sample:NAME` for a built-in sample set, or a fetched benchmark data set:
+    `catalog:NAME`, `catalog:NAME:N` for its first N images."""
     resolution: Resolution = 256
     """Side of the square training images in pixels."""
     fit: Literal["crop", "resize"] = "crop"
