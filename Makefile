@@ -30,6 +30,7 @@ lint: $(STAMP)  ## ruff, mypy and the import layers
 
 docs: $(STAMP)  ## Write docs/recipes.md from the code and what has been measured
 	@$(BIN)/python docs/build_recipes.py
+	@$(BIN)/python docs/build_store.py
 
 install: $(STAMP)  ## Only set up .venv
 

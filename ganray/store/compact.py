@@ -10,14 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ganray.errors import StoreError
-from ganray.store.read import COMPACTED, FILE, Vanished, experiment_of, is_compacted, newest_rows, nullable, sequence
+from ganray.store.read import COMPACTED, FILE, experiment_of, is_compacted, newest_rows, nullable, sequence
 from ganray.store.schema import KEYS, SCHEMA_VERSION, TABLES
 from ganray.store.spool import write_now
 from ganray.store.store import Store, to_parquet
@@ -121,8 +120,7 @@ def _parts(store: Store, table: str, paths: list[str]) -> list[tuple[str, pa.Tab
         except FileNotFoundError:
             return None
         except (pa.ArrowException, OSError, ValueError) as error:
-            with suppress(Vanished):
-                store.reader.report(path, error)
+            store.reader.report(path, error)
             return None
 
     with ThreadPoolExecutor(_READERS) as pool:  # on S3 a small file costs a round trip and no work

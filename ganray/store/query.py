@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -21,41 +21,47 @@ VIEWS = {
     "published": "numbers of papers, one row each, with source and status",
 }
 
-_RESULTS = """
+_OF_BEST = ("kimg", "kid", "kid_stderr", "precision", "recall", "density", "coverage", "memorised", "device_s",
+            "grid_uri", "pairs_uri")  # fmt: skip
+"""Columns of `results` that tell of the evaluation with the smallest distance, as `best_NAME`, and of the last one,
+as `final_NAME`. They are of the same row, null or not, which a struct sees to: arg_min leaves nulls out."""
+
+_BEST = ", ".join(
+    f"arg_min({{'v': {name}}}, {{'f': frechet, 'k': kimg}}).v AS best_{name}, "
+    f"arg_max({{'v': {name}}}, kimg).v AS final_{name}"
+    for name in _OF_BEST
+)
+_RESULTS = f"""
 CREATE VIEW results AS
-SELECT trials.*, protocol, extractor, evaluations,
-       b.frechet AS best, b.kimg AS best_kimg, b.kid AS best_kid, b.kid_stderr AS best_kid_stderr,
-       b.grid_uri AS best_grid_uri,
-       f.frechet AS final, f.kimg AS final_kimg, f.kid AS final_kid, f.kid_stderr AS final_kid_stderr,
-       f.grid_uri AS final_grid_uri
+SELECT trials.*, scores.* EXCLUDE (trial_id)
 FROM trials LEFT JOIN (
     SELECT trial_id, protocol, any_value(extractor) AS extractor, count(*) AS evaluations,
-           arg_min(e, frechet ORDER BY kimg) AS b, arg_max(e, kimg) AS f
-    FROM evaluations AS e WHERE isfinite(frechet) GROUP BY trial_id, protocol
-) USING (trial_id)
+           min(frechet) AS best, arg_max(frechet, kimg) AS final, {_BEST}
+    FROM evaluations WHERE isfinite(frechet) GROUP BY trial_id, protocol
+) AS scores USING (trial_id)
 """
-"""Whole rows are taken, so that the metrics beside a distance are of the same checkpoint. Evaluations without
-a finite distance do not count."""
+"""Evaluations without a finite distance do not count; of equal distances the earliest does."""
 
 _OF_THE_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 _SETTINGS = ("TimeZone = 'UTC'", "python_enable_replacements = false", "lock_configuration = true")
 
 
-def query(store: Store, sql: str) -> pa.Table:
+def query(store: Store, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
     """The rows of one SQL query over the views `trials`, `evaluations`, `curves`, `results` and `published`.
 
-    Of the rows in compacted files only the columns that the query asks for are read. The SQL cannot read or write
-    files or load extensions. StoreError carries DuckDB's message and the views.
+    `parameters` stand for the question marks in it. Of the rows in compacted files only the columns that the query
+    asks for are read. The SQL cannot read or write files or load extensions. StoreError carries DuckDB's message and
+    the views.
     """
-    return store.reader.consistently(lambda: _query(store, sql))
+    return store.reader.consistently(lambda: _query(store, sql, parameters))
 
 
-def _query(store: Store, sql: str) -> pa.Table:
+def _query(store: Store, sql: str, parameters: Sequence[object]) -> pa.Table:
     connection = duckdb.connect(":memory:", config={"enable_external_access": "false"})
     snapshots = _snapshots(store, sql)
     try:
         _create_views(connection, snapshots)
-        relation = connection.sql(sql)
+        relation = connection.sql(sql, params=list(parameters) or None)
         if relation is None:
             raise StoreError(f"the SQL has no result; write a SELECT over {', '.join(VIEWS)}")
         rows: pa.Table = relation.to_arrow_table()

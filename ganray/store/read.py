@@ -105,8 +105,9 @@ class Reader:
             snapshot = self._snapshot(table, experiment, trial_id, None if where is not None else [*names, *keys])
             try:
                 rows = snapshot.to_table([*names, *keys], where)
-            except (pa.ArrowException, OSError) as error:
-                if self.leave_out_damaged(snapshot):
+            except Exception as error:  # whatever a backend raises comes through pyarrow as it is
+                # Nothing damaged and every file could be fetched now: the fault has passed.
+                if self.leave_out_damaged(snapshot) or not isinstance(error, pa.ArrowException):
                     raise Vanished from error
                 raise
             return _sorted(rows, table).select(names).replace_schema_metadata(TABLES[table].metadata)
@@ -190,20 +191,34 @@ class Reader:
         """
         try:
             return [self._dataset(table, paths).to_table(columns=columns, filter=where)]
-        except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+        except Exception:  # whatever a backend raises comes through pyarrow as it is
             if len(paths) > 1:
                 middle = len(paths) // 2
                 halves = paths[:middle], paths[middle:]
                 return [part for half in halves for part in self._scan(table, half, columns, where)]
-            self.report(paths[0], error)
-            return []
+            return self._alone(table, paths[0], columns, where)
 
-    def report(self, path: str, error: Exception) -> None:
-        """Name a damaged file, once. Raises Vanished where it is gone, StoreError where it cannot be fetched."""
+    def _alone(self, table: str, path: str, columns: list[str], where: pads.Expression | None) -> list[pa.Table]:
+        """A file's rows after it was fetched whole and with patience: a fault of the network is no damage.
+
+        Raises Vanished where it is gone, StoreError where it cannot be fetched.
+        """
         try:
-            self._files.read(path)
+            content = self._files.read(path)
         except FileNotFoundError:
             raise Vanished(path) from None
+        try:
+            fragment = pads.ParquetFileFormat().make_fragment(pa.BufferReader(content))
+            rows = fragment.to_table(schema=nullable(table), columns=columns, filter=where)
+        except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+            self.report(path, error)
+            return []
+        if FILE in columns:
+            rows = rows.set_column(columns.index(FILE), FILE, pa.repeat(path, rows.num_rows))
+        return [rows]
+
+    def report(self, path: str, error: Exception) -> None:
+        """Name a damaged file, once."""
         if path not in self._reported:
             self._reported.add(path)
             _log.warning(

@@ -28,11 +28,9 @@ class RemoteFiles:
     """Files below an fsspec URI. Credentials and endpoints come from the environment, as fsspec reads them."""
 
     def __init__(self, uri: str) -> None:
-        import fsspec
-
         self.root = uri.rstrip("/")
         try:
-            self._fs, self._base = fsspec.core.url_to_fs(self.root)
+            self._fs, self._base = file_system(self.root)
         except (ImportError, ValueError) as error:
             raise StoreError(f"cannot open the store {uri}: {error}") from error
         self._base = self._base.rstrip("/")
@@ -107,6 +105,24 @@ class RemoteFiles:
             return
         except Exception as error:
             raise StoreError(f"cannot remove {self.root}/{path}: {reason(error)}; {_remedy(error)}") from error
+
+
+def file_system(uri: str) -> tuple[Any, str]:
+    """The file system that fsspec opens for a URI, and the path there. ImportError, ValueError where it has none.
+
+    Boto, s3fs and `retried` each try again. With the defaults of all three, one write to an S3 that accepts
+    connections and never answers takes more than ten minutes; so it takes one.
+    """
+    import fsspec
+
+    options: dict[str, Any] = {}
+    if uri.startswith(("s3://", "s3a://")):
+        configured = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
+        options["config_kwargs"] = {"retries": {"total_max_attempts": 2, "mode": "standard"}, **configured}
+    fs, path = fsspec.core.url_to_fs(uri, **options)
+    if options:
+        fs.retries = 2
+    return fs, path
 
 
 def retried(call: Callable[[], T], patience_s: float) -> T:
