@@ -25,7 +25,7 @@ def number(value: float | None) -> str:
         return f"{value:.0f}"
     if 1e-3 <= abs(value) < 1e6:
         digits = max(0, 3 - math.floor(math.log10(abs(value))))
-        return f"{value:.{digits}f}" if abs(value) >= 10 else f"{value:.{digits}f}".rstrip("0")
+        return f"{value:.{digits}f}" if abs(value) >= 10 else f"{value:.{digits}f}".rstrip("0").rstrip(".")
     return f"{value:.3g}"
 
 

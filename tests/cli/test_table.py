@@ -79,6 +79,27 @@ def test_unknown_names_are_answered(store):
         run("demo", "--protocol", "fid")
 
 
+def test_a_benchmark_is_shown_beside_the_published_numbers(store):
+    result = run("few-shot-256")
+    assert "41.05†" in result.output
+    assert "ganray reproduce few-shot-256 --cells fastgan:obama" in result.output
+    assert "scope=" in run("few-shot-256", "--format", "html").output
+    assert r"\toprule" in run("few-shot-256", "--format", "latex").output
+    cells = json.loads(run("few-shot-256", "--format", "json", "--with-published").stdout)
+    assert len(cells["cells"]) == 30
+    assert cells["others"]
+
+
+def test_options_of_the_other_kind_are_refused(store):
+    for arguments in (("few-shot-256", "--protocol", "fid_5k_train"), ("demo", "--format", "latex"),
+                      ("demo", "--with-published")):  # fmt: skip
+        result = run(*arguments)
+        assert result.exit_code == 2, arguments
+        assert "benchmark" in result.output
+    with pytest.raises(StoreError, match="no experiment 'few-shot-256'"):
+        run("few-shot-256", "--experiment")
+
+
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from ganray.cli import query, table, compare\n"
