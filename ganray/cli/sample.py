@@ -24,7 +24,7 @@ class Grid(click.ParamType):
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint")
 @click.option("--grid", type=Grid(), default="8x8", show_default=True, help="Columns x rows of one picture.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same images.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
@@ -47,7 +47,7 @@ class Grid(click.ParamType):
 @click.pass_context
 def command(
     context: click.Context,
-    checkpoint: Path,
+    checkpoint: str,
     grid: tuple[int, int],
     seed: int,
     device: str,
@@ -57,11 +57,12 @@ def command(
     interpolate: int | None,
     label: str | None,
 ) -> None:
-    """Draw images from a checkpoint (its EMA where there is one).
+    """Draw images from a checkpoint, a path or an fsspec URI (its EMA where there is one).
 
     \b
     Examples:
       ganray sample runs/quickstart/trials/0123456789ab/checkpoint.pt --grid 8x8 --seed 0 -o out.png
+      ganray sample s3://bucket/runs/faces/trials/0123456789ab/checkpoint.pt
       ganray sample checkpoint.pt --grid 100x50 --folder fakes/
       ganray sample checkpoint.pt --truncation 0.7
       ganray sample checkpoint.pt --interpolate 10 -o walk.png

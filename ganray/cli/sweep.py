@@ -55,6 +55,7 @@ def command(
     from ganray.cluster.sweep import SweepOptions, run_sweep
     from ganray.recipe.experiment import load_experiment
     from ganray.report.after_sweep import print_result
+    from ganray.trial.folder import Runs
 
     options = SweepOptions(
         trials=trials,
@@ -68,6 +69,6 @@ def command(
     )
     loaded = load_experiment(experiment, overrides)
     result = run_sweep(loaded, options, console)
-    print_result(result, pictures or Path(f"{loaded.settings.runs}/{loaded.name}/best.png"), console)
+    print_result(result, pictures or Runs.at(loaded.settings.runs).folder / loaded.name / "best.png", console)
     if result.is_unfinished:
         raise SystemExit(130)

@@ -17,6 +17,13 @@ OUTCOMES = ("status", "diagnosis", "kimg", "device_s", "wall_s", "generator_para
 """Columns that are shown even where they are the same."""
 
 
+MEMORISED = (
+    "memorised: new images of the same source have about 0.3 to 0.4, not 0; well above that is copying, "
+    "well below it the samples are far from all training images"
+)
+"""How to read that number."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """A path whose value is not the same; None where a trial has no such path."""
@@ -121,4 +128,6 @@ def _notes(a: TrialRow, b: TrialRow, metrics: tuple[Metrics, ...]) -> tuple[str,
             notes.append(f"{m.protocol}: the extractors' weights differ, so the numbers do not compare")
     if not any(m.a and m.b for m in metrics):
         notes.append("no protocol scored both trials")
+    if any(score and score.best.memorised is not None for m in metrics for score in (m.a, m.b)):
+        notes.append(MEMORISED)
     return tuple(notes)

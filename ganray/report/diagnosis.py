@@ -63,8 +63,14 @@ def diagnose(store: Store, prefix: str, also: Sequence[str] = ()) -> Findings:
         if name not in REMEDIES:
             raise RecipeError(f"there is no advice on {name!r}; {nearest(name, list(REMEDIES))}")
     trial = find_trial(store, prefix)
+    return findings_of(trial, *_rows(store, trial), also)
+
+
+def findings_of(
+    trial: TrialRow, curves: list[dict[str, Any]], evaluations: list[dict[str, Any]], also: Sequence[str] = ()
+) -> Findings:
+    """The same from the trial's own rows, sorted by kimg."""
     recipe, notes = _recipe(trial)
-    curves, evaluations = _rows(store, trial)
     diagnoses, more = _diagnoses(trial, recipe, curves, evaluations)
     protocol = recipe.evaluation.protocols[0] if recipe else next((e["protocol"] for e in evaluations), "")
     settled = {e["kimg"] for e in evaluations if recipe and e["kimg"] >= settled_kimg(recipe)}

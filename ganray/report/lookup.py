@@ -38,7 +38,7 @@ def trials(store: Store, experiment: str) -> list[TrialRow]:
     rows = [TrialRow(**row) for row in store.trials(experiment).to_pylist()]
     if not rows:
         known = store.experiments()
-        there = f"it holds {_some(known)}" if known else "it is empty; run a sweep first, or name another --store"
+        there = f"it holds {some(known)}" if known else "it is empty; run a sweep first, or name another --store"
         raise StoreError(f"no experiment {experiment!r} in the store {store.uri}: {there}")
     return rows
 
@@ -55,7 +55,7 @@ def find_trial(store: Store, prefix: str) -> TrialRow:
     found = exact or [row for row in rows if prefix and row.trial_id.startswith(prefix)]
     if len(found) == 1:
         return found[0]
-    names = _some([f"{row.trial_id} ({row.experiment})" for row in found or rows])
+    names = some([f"{row.trial_id} ({row.experiment})" for row in found or rows])
     if found:
         raise StoreError(f"{prefix!r} begins the id of {len(found)} trials: {names}; type more of it")
     there = f"it holds {names}" if rows else "it is empty; run a sweep first, or name another --store"
@@ -69,7 +69,7 @@ def choose_protocol(rows: Sequence[EvaluationRow], wanted: str | None) -> tuple[
     """
     counts = Counter(row.protocol for row in rows)
     if wanted is not None and wanted not in counts:
-        there = f"there are {_some(sorted(counts))}" if counts else "there are no evaluations at all yet"
+        there = f"there are {some(sorted(counts))}" if counts else "there are no evaluations at all yet"
         raise StoreError(f"nothing was evaluated under the protocol {wanted!r}; {there}")
     chosen = wanted or min(counts, key=lambda name: (-counts[name], name), default=None)
     return chosen, tuple(sorted(set(counts) - {chosen}))
@@ -106,6 +106,7 @@ def grid_of(row: EvaluationRow, rows: Sequence[EvaluationRow]) -> str | None:
     return row.grid_uri or (same[0] if same else None)
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first dozen names, and how many there are beyond."""
     shown = ", ".join(names[:_SHOWN])
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

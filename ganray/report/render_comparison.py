@@ -14,6 +14,9 @@ from ganray.report.lookup import Score
 from ganray.report.recipes import Value, show
 from ganray.report.render import ID_LENGTH
 
+BESIDE = ("precision", "recall", "density", "coverage", "memorised")
+"""Columns that are shown of the best evaluation, where it has them."""
+
 
 def comparison_to_rich(comparison: Comparison) -> RenderableType:
     """Recipe, circumstances, outcomes and metrics, one trial per column."""
@@ -28,7 +31,7 @@ def comparison_to_rich(comparison: Comparison) -> RenderableType:
     ):
         parts.append(Text(heading, style="bold"))
         parts += [_differences(differences, a, b) if differences else Text("the same", style="dim"), ""]
-    parts.append(Text("Metrics, lower is better", style="bold"))
+    parts.append(Text("Metrics: of the distances, lower is better", style="bold"))
     rows = [row for metrics in comparison.metrics for row in _metrics(metrics, a, b)]
     parts += [table(rows, (a, b)) if rows else Text("none yet", style="dim"), ""]
     parts += [Padding(Text(f"• {note}"), (0, 0, 0, 1)) for note in comparison.notes]
@@ -60,6 +63,10 @@ def _metrics(metrics: Metrics, a: str, b: str) -> list[Row]:
     ]
     if any(score and score.best.kid is not None for score in (metrics.a, metrics.b)):
         rows.append(row("KID at best", _kid(metrics.a), _kid(metrics.b)))
+    for name in BESIDE:
+        values = [getattr(score.best, name) if score else None for score in (metrics.a, metrics.b)]
+        if any(value is not None for value in values):
+            rows.append(row(f"{name} at best", *map(number, values)))
     return rows
 
 
