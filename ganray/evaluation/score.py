@@ -15,6 +15,8 @@ from ganray.evaluation.diversity import diversity
 from ganray.evaluation.extractors import load_extractor
 from ganray.evaluation.frechet import frechet_distance
 from ganray.evaluation.kernel import kernel_distance
+from ganray.evaluation.manifold import manifold_metrics
+from ganray.evaluation.memorisation import Pair, memorisation
 from ganray.evaluation.protocols import Protocol
 from ganray.evaluation.reals import real_features
 
@@ -35,6 +37,14 @@ class Score:
     """Spent on the samples' features and the distances, in this process, since the last score."""
     diversity: float | None = None
     """Mean distance between the features of two fakes, over that of two reals."""
+    precision: float | None = None
+    recall: float | None = None
+    density: float | None = None
+    coverage: float | None = None
+    memorised: float | None = None
+    """Share of the fakes that are nearer to a training image than any other training image is to it."""
+    pairs: tuple[Pair, ...] = ()
+    """The most copied fakes, by their numbers among the samples, and their nearest training images."""
 
 
 class Scorer:
@@ -56,6 +66,7 @@ class Scorer:
         self.protocol = protocol
         self.extractor = load_extractor(protocol, device, weights)
         self.features_real = real_features(images, protocol, self.extractor, cache_dir)
+        self.n_images = len(images.images)
         self._seconds = 0.0
 
     def features(self, fakes_uint8: Tensor) -> Tensor:
@@ -81,6 +92,8 @@ class Scorer:
         frechet = frechet_distance(self.features_real, fake)
         kid, kid_stderr = kernel_distance(self.features_real, fake)
         spread = diversity(self.features_real, fake)
+        manifold = manifold_metrics(self.features_real, fake)
+        copies = memorisation(self.features_real, fake, n_images=self.n_images)
         seconds, self._seconds = self._seconds + time.perf_counter() - began, 0.0
         return Score(
             protocol=self.protocol.name,
@@ -93,6 +106,12 @@ class Scorer:
             kid_stderr=kid_stderr,
             seconds=seconds,
             diversity=spread,
+            precision=manifold.precision,
+            recall=manifold.recall,
+            density=manifold.density,
+            coverage=manifold.coverage,
+            memorised=copies.share,
+            pairs=copies.pairs,
         )
 
 

@@ -1,5 +1,6 @@
 """The scorer: cached statistics of the reals, and scores that follow from the features."""
 
+import dataclasses
 import threading
 from dataclasses import replace
 
@@ -13,6 +14,8 @@ from ganray.evaluation import score as score_module
 from ganray.evaluation.extractors import Extractor
 from ganray.evaluation.frechet import frechet_distance
 from ganray.evaluation.kernel import kernel_distance
+from ganray.evaluation.manifold import manifold_metrics
+from ganray.evaluation.memorisation import Pair, memorisation
 from ganray.evaluation.protocols import get_protocol
 from ganray.evaluation.reals import real_features
 from ganray.evaluation.score import Scorer
@@ -58,6 +61,11 @@ def test_score_is_made_of_the_distances_of_the_features(extractor, tmp_path):
     real = Thumbnail()(image_set().images).numpy()
     assert found.frechet == pytest.approx(frechet_distance(real, features))
     assert (found.kid, found.kid_stderr) == pytest.approx(kernel_distance(real, features))
+    assert (found.precision, found.recall, found.density, found.coverage) == dataclasses.astuple(
+        manifold_metrics(real, features)
+    )
+    copies = memorisation(real, features)
+    assert (found.memorised, found.pairs) == (copies.share, copies.pairs)
     assert (found.protocol, found.n_fake, found.n_real) == ("fd_lite0_1k_train", 30, 20)
     assert (found.extractor, found.extractor_checksum) == ("thumbnail", "a" * 64)
     assert 0 < found.seconds < 60
@@ -84,13 +92,24 @@ def test_a_collapsed_generator_still_has_a_finite_score(extractor, tmp_path):
     assert found.frechet > 0
 
 
+def test_a_copy_of_a_mirror_image_is_paired_with_the_training_image(extractor, tmp_path):
+    images = image_set()
+    scorer = Scorer(replace(PROTOCOL, flips=True), images, "cpu", cache_dir=tmp_path)
+    samples = fakes()
+    samples[11] = images.images[7].flip(-1)
+    found = scorer.score(scorer.features(samples).numpy())
+    assert found.n_real == 40
+    assert found.pairs[0] == Pair(11, 7, 0.0)
+    assert all(pair.real < 20 for pair in found.pairs)
+
+
 def test_reals_are_computed_once_for_all_trials(extractor, private_cache):
     first = Scorer(PROTOCOL, image_set(), "cpu")
     assert extractor.seen == 20
     second = Scorer(replace(PROTOCOL, n_fake=40), image_set(), "cpu")
     assert extractor.seen == 20
     np.testing.assert_array_equal(first.features_real, second.features_real)
-    assert [path.suffix for path in (private_cache / "features").iterdir()] == [".npy"]
+    assert [path.suffix for path in (private_cache / "features").glob("thumbnail-*")] == [".npy"]
 
 
 @pytest.mark.parametrize(
