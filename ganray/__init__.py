@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from ganray.version import __version__
+
 __all__ = ["__version__", "open_store"]
 
 if TYPE_CHECKING:

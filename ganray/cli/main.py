@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from ganray import __version__
 from ganray.errors import GanrayError
+from ganray.version import __version__
 
 VERBS = {
     "validate": "Check an experiment file and print what would run.",

@@ -45,7 +45,8 @@ def command(
     from ganray.store.store import Store
 
     names = [experiment_name(text) for text in experiments]
-    with Progress(console=make_console(), transient=True) as bar:
+    console = make_console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("trials", total=None)
         index = build_report(
             Store(store_uri), names, output, pictures=pictures,

@@ -1,0 +1,3 @@
+"""The version, for modules below the package's own face."""
+
+__version__ = "0.1.0"
