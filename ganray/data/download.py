@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from ganray import __version__
 from ganray.errors import DataError
+from ganray.version import __version__
 
 CHUNK_BYTES = 1 << 16
 MAX_WAIT_S = 60.0

@@ -1,6 +1,7 @@
 """What `data.source` names: a folder, a zip, a sample set or a set of the catalogue, as a sorted list of entries."""
 
 import hashlib
+import lzma
 import os
 import zipfile
 import zlib
@@ -17,6 +18,9 @@ from ganray.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 SAMPLE_PREFIX = "sample:"
+UNREADABLE_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, IndexError)
+"""What a zip raises besides OSError. RuntimeError: an encrypted member; NotImplementedError, its subclass: an unknown
+compression or version; IndexError: a member without a name."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def open_source(place: str | Path) -> Source:
         return _sample(text)
     if text.startswith(catalog.PREFIX):
         return _of_catalog(text)
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))  # unlike Path's, no error for `~nobody`
     if path.is_dir():
         source = _folder(path, text)
     elif path.is_file():
@@ -106,12 +110,13 @@ def _zip(path: Path, text: str) -> Source:
         raise DataError(f"{text} is a single image; name the folder or the zip that holds the images")
     try:
         archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    except UNREADABLE_ZIP as error:
         raise DataError(f"{text} is neither a folder nor a whole zip ({error}); copy or make the zip again") from None
     except OSError as error:
         raise DataError(f"{text} cannot be read: {error.strerror or error}") from None
     # ZipFile.read is safe from several threads (it locks the file); the archive closes with the last entry.
-    images, ignored = split_names(info.filename for info in archive.infolist() if not info.is_dir())
+    images, ignored = split_names(iter(names))
     entries = tuple(_entry(name, partial(archive.read, name)) for name in images)
     return Source(name=path.stem, place=text, entries=entries, ignored=ignored)
 
@@ -120,8 +125,7 @@ def _entry(name: str, read: Callable[[], bytes]) -> Entry:
     def guarded() -> bytes:
         try:
             return read()
-        # RuntimeError: an encrypted member; NotImplementedError, its subclass: an unknown compression
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        except (OSError, *UNREADABLE_ZIP) as error:
             raise UnreadableImage(getattr(error, "strerror", None) or str(error) or type(error).__name__) from None
 
     return Entry(name, guarded, lambda: hashlib.sha256(guarded()).hexdigest())

@@ -7,10 +7,10 @@ import re
 import shutil
 import stat
 import zipfile
-import zlib
+from collections import Counter
 from pathlib import Path, PurePosixPath
 
-from ganray.data.sources import split_names
+from ganray.data.sources import UNREADABLE_ZIP, split_names
 from ganray.errors import DataError
 
 MAX_IMAGE_BYTES = 256 << 20
@@ -37,13 +37,14 @@ def unpack_images(archive: Path, into: Path, folder: str | None = None, *, calle
     try:
         with zipfile.ZipFile(archive) as opened:
             members = _safe(opened, called)
-            wanted = _wanted(members, folder)
+            wanted = _wanted(members, folder, called)
             _refuse_bomb(members, wanted, archive.stat().st_size, called)
             _refuse_full_disk(sum(members[name].file_size for name in wanted), into)
             for name in wanted:
                 _write(opened, members[name], into / wanted[name])
-    # RuntimeError: an encrypted member; NotImplementedError, its subclass: an unknown compression
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except (OSError, *UNREADABLE_ZIP) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # of the disk; the two others are bzip2's, and a member that is said to begin before the file
         raise DataError(f"{called} is not a whole zip ({error}){_web_page(archive)}") from None
     if not wanted:
         raise DataError(f"the zip {called} holds no image")
@@ -54,10 +55,11 @@ def _safe(opened: zipfile.ZipFile, called: str) -> dict[str, zipfile.ZipInfo]:
     """Every file of the zip by its name with forward slashes; the whole zip is refused for one bad member."""
     members: dict[str, zipfile.ZipInfo] = {}
     for info in opened.infolist():
-        name = info.filename.replace("\\", "/")
+        written = info.filename.replace("\\", "/")
+        name = str(PurePosixPath(written))  # without `./` and `//`
         kind = stat.S_IFMT(info.external_attr >> 16)
         fault = None
-        if name.startswith("/") or re.match(r"[A-Za-z]:", name):
+        if written.startswith("/") or re.match(r"[A-Za-z]:", name):
             fault = "an absolute path"
         elif ".." in PurePosixPath(name).parts:
             fault = "a path that leads out of its folder"
@@ -66,22 +68,34 @@ def _safe(opened: zipfile.ZipFile, called: str) -> dict[str, zipfile.ZipInfo]:
         elif name in members:
             fault = "the same name a second time"
         if fault:
-            raise DataError(
-                f"the zip {called} holds {fault} ({info.filename!r}), which no honest archive of images has; "
-                f"nothing was unpacked. Unpack it by hand where you trust it, and register the folder with --from"
-            )
+            raise _refused(called, fault, info.filename)
         if not info.is_dir():
             members[name] = info
     return members
 
 
-def _wanted(members: dict[str, zipfile.ZipInfo], folder: str | None) -> dict[str, PurePosixPath]:
-    """The images' names, and where each goes."""
+def _refused(called: str, fault: str, name: str) -> DataError:
+    return DataError(
+        f"the zip {called} holds {fault} ({name!r}), which no honest archive of images has; "
+        f"nothing was unpacked. Unpack it by hand where you trust it, and register the folder with --from"
+    )
+
+
+def _wanted(members: dict[str, zipfile.ZipInfo], folder: str | None, called: str) -> dict[str, PurePosixPath]:
+    """The images' names, and where each goes; no two to one place."""
     images = [PurePosixPath(name) for name in split_names(iter(members))[0]]
     inside = [path for path in images if folder in path.parts[:-1]]
     if folder is None or not inside:
-        return {str(path): path for path in images}
-    return {str(path): PurePosixPath(*path.parts[path.parts.index(folder) + 1 :]) for path in inside}
+        wanted = {str(path): path for path in images}
+    else:
+        wanted = {str(path): PurePosixPath(*path.parts[path.parts.index(folder) + 1 :]) for path in inside}
+    places = Counter(wanted.values())
+    for name, place in wanted.items():
+        if places[place] > 1:
+            raise _refused(called, "two images for one place", name)
+        if any(above in places for above in place.parents):
+            raise _refused(called, "a file that is a folder too", name)
+    return wanted
 
 
 def _refuse_bomb(

@@ -20,7 +20,7 @@ from ganray.errors import StoreError
 from ganray.recipe.messages import nearest
 from ganray.report.leaderboard import Leaderboard, Show
 from ganray.store.location import DEFAULT_STORE, store_uri
-from ganray.store.query import query
+from ganray.store.query import columns_of, query
 from ganray.store.store import Store
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Rows:
     @property
     def names(self) -> list[str]:
         """The columns that there are."""
-        return list(query(self.store, f"SELECT * FROM {self.view} LIMIT 0").schema.names)
+        return list(columns_of(self.view))
 
     def to_arrow(self) -> pa.Table:
         """The rows as an Arrow table. StoreError with DuckDB's message where a condition is wrong."""

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from ganray.errors import StoreError
+from ganray.store.files import Found
 from ganray.store.read import MERGED, partition
 from ganray.store.schema import TABLES
 from ganray.store.spool import write_now
@@ -47,7 +48,7 @@ def merge(
         raise StoreError(f"{other.uri} holds no experiment {', '.join(missing)}; it holds {', '.join(known)}")
     for experiment in wanted:
         _refuse_other_definition(store, other, experiment)
-    here = {file.path: file.size_bytes for file in store.files.walk("artifacts")}
+    here = {file.path: file for file in store.files.walk("artifacts")}
     for experiment in wanted:
         watch(experiment)
         # Artifacts first: a row that is there must find its picture.
@@ -83,10 +84,11 @@ def _copy_rows(store: Store, other: Store, table: str, experiment: str) -> int:
     return rows.num_rows
 
 
-def _copy_artifacts(store: Store, other: Store, experiment: str, here: dict[str, int]) -> int:
+def _copy_artifacts(store: Store, other: Store, experiment: str, here: dict[str, Found]) -> int:
     count = 0
     for file in other.files.walk(f"artifacts/{partition(experiment)}"):
-        if here.get(file.path) != file.size_bytes:
+        mine = here.get(file.path)
+        if mine is None or (mine.size_bytes != file.size_bytes and mine.modified_s < file.modified_s):
             write_now(store.files, file.path, other.files.read(f"{other.uri}/{file.path}"))
             count += 1
     return count

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -129,7 +130,7 @@ def _size(uri: str) -> int | None:
 
 def _forget_checkpoint(store: Store, item: Removable) -> None:
     for row in store.trials(item.experiment, trial_id=item.trial_id).to_pylist():
-        store.put_trial(replace(TrialRow(**row), checkpoint_uri=None, updated_at=now()))
+        store.put_trial(replace(TrialRow(**row), checkpoint_uri=None, updated_at=_after(row["updated_at"])))
 
 
 def _forget_picture(store: Store, item: Removable) -> None:
@@ -137,4 +138,9 @@ def _forget_picture(store: Store, item: Removable) -> None:
     for row in store.evaluations(item.experiment, trial_id=item.trial_id, where=where).to_pylist():
         named = [column for column in ARTIFACT_COLUMNS if (store.artifact_here(row[column] or "") == item.uri)]
         if named:
-            store.put_evaluation(EvaluationRow(**{**row, **dict.fromkeys(named), "created_at": now()}))
+            store.put_evaluation(EvaluationRow(**{**row, **dict.fromkeys(named), "created_at": _after(row["created_at"])}))
+
+
+def _after(time: datetime) -> datetime:
+    """Now, but later than a time that may come from a clock that is ahead of this one."""
+    return max(now(), time + timedelta(microseconds=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import duckdb
 import pyarrow as pa
@@ -54,6 +55,14 @@ def query(store: Store, sql: str, parameters: Sequence[object] = ()) -> pa.Table
     the views.
     """
     return store.reader.consistently(lambda: _query(store, sql, parameters))
+
+
+@cache
+def columns_of(view: str) -> list[str]:
+    """The names of a view's columns. No store is read."""
+    with duckdb.connect(":memory:") as connection:
+        _create_views(connection, {})
+        return list(connection.sql(f"FROM {view}").columns)
 
 
 def _query(store: Store, sql: str, parameters: Sequence[object]) -> pa.Table:

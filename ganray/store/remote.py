@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 from collections.abc import Callable
@@ -19,6 +20,9 @@ T = TypeVar("T")
 
 RETRY_S = 30.0
 """How long a call that fails for a passing reason is repeated. Backends retry by themselves within each call."""
+_WRITE_S = 30.0
+_SLOWEST_BYTES_PER_S = 500_000
+"""A write may take so long, and so much longer by its size."""
 _PERMANENT = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
 _PERMANENT_CODES = (errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ENAMETOOLONG, errno.EMSGSIZE)
 _PERMANENT_NAMES = ("CredentialsError", "ParamValidationError", "ProfileNotFound", "UnauthorizedSSOTokenError")
@@ -93,7 +97,8 @@ class RemoteFiles:
 
     def write(self, path: str, data: bytes) -> str:
         try:
-            retried(lambda: self._fs.pipe_file(f"{self._base}/{path}", data), self.patience_s)
+            target = f"{self._base}/{path}"
+            retried(lambda: upload(self._fs, "pipe_file", len(data), target, data), self.patience_s)
         except Exception as error:
             raise StoreError(f"cannot write {self.root}/{path}: {reason(error)}; {_remedy(error)}") from error
         return f"{self.root}/{path}"
@@ -111,7 +116,7 @@ def file_system(uri: str) -> tuple[Any, str]:
     """The file system that fsspec opens for a URI, and the path there. ImportError, ValueError where it has none.
 
     Boto, s3fs and `retried` each try again. With the defaults of all three, one write to an S3 that accepts
-    connections and never answers takes more than ten minutes; so it takes one.
+    connections and never answers takes minutes; so it takes less than one.
     """
     import fsspec
 
@@ -123,6 +128,25 @@ def file_system(uri: str) -> tuple[Any, str]:
     if options:
         fs.retries = 2
     return fs, path
+
+
+def upload(fs: Any, method: str, size_bytes: int, *arguments: Any) -> None:
+    """Call `pipe_file` or `put_file`. TimeoutError where the server does not take so many bytes in reasonable time.
+
+    aiohttp knows no time-out for what it sends: without this one, a server that accepts connections and reads nothing
+    holds a trial up for ever.
+    """
+    if not fs.async_impl:
+        getattr(fs, method)(*arguments)
+        return
+    from fsspec.asyn import sync
+
+    limit_s = _WRITE_S + size_bytes / _SLOWEST_BYTES_PER_S
+
+    async def limited() -> None:
+        await asyncio.wait_for(getattr(fs, f"_{method}")(*arguments), limit_s)
+
+    sync(fs.loop, limited)
 
 
 def retried(call: Callable[[], T], patience_s: float) -> T:

@@ -63,6 +63,10 @@ class Spool:
         except FileNotFoundError:
             return None
 
+    def remove(self, path: str) -> None:
+        """A file waits no longer; nothing happens where it did not."""
+        self._files.remove(path)
+
     def waiting(self) -> list[Found]:
         """The files that wait, by path."""
         return self._files.walk()
@@ -75,17 +79,27 @@ class Spool:
         """
         if not self.waiting():
             return
+        lock = FileLock(self.folder / "lock", timeout=0)
         try:
-            with FileLock(self.folder / "lock", timeout=0):
-                for file in self.waiting():
-                    data = self.get(file.path)
-                    if data is None:
-                        continue
-                    target.write(file.path, data)
-                    self._files.remove(file.path)
-                    yield file
+            lock.acquire()
         except Timeout:
             return
+        except (OSError, NotImplementedError) as error:  # the latter: a file system that knows no locks
+            raise StoreError(
+                f"cannot lock the spool {self.folder}: {remote_.reason(error)}; set {SPOOL_VARIABLE} to a folder on a "
+                f"local disk, and move the files there"
+            ) from error
+        try:
+            for file in self.waiting():
+                data = self.get(file.path)
+                if data is None:
+                    continue
+                target.write(file.path, data)
+                if self.get(file.path) == data:  # else a newer one has come to wait meanwhile
+                    self.remove(file.path)
+                yield file
+        finally:
+            lock.release()
 
 
 def all_spools() -> list[Spool]:
@@ -162,7 +176,7 @@ class SpooledFiles:
             _log.warning("WARNING: %s. It waits in %s; `ganray store drain` brings it there", error, self.spool.folder)
             return f"{self.root}/{path}"
         _down_until.pop(self.root, None)
-        self._drain_quietly()
+        self._drain_quietly(written=path)
         return uri
 
     def write_now(self, path: str, data: bytes) -> str:
@@ -173,8 +187,9 @@ class SpooledFiles:
         """Bring what waits to the store. StoreError where it cannot be written."""
         return self.spool.drain(self._remote)
 
-    def _drain_quietly(self) -> None:
+    def _drain_quietly(self, written: str) -> None:
         try:
+            self.spool.remove(written)  # an earlier one of the same name: the newer one is there
             count = sum(1 for _ in self.drain())
         except StoreError as error:
             _log.warning("WARNING: the spool of %s is not empty yet: %s", self.root, error)

@@ -1,12 +1,17 @@
 """Archives that are unsafe, damaged, or not what they seem."""
 
+import random
 import stat
 import zipfile
+from contextlib import suppress
 
 import pytest
 
 from ganray.data import unpack
+from ganray.data.decode import UnreadableImage
 from ganray.data.fetch import fetch
+from ganray.data.sources import open_source
+from ganray.data.unpack import unpack_images
 from ganray.errors import DataError
 from tests.data.archives import GOOD, PICTURES, SOON, N, leftovers, zipped
 
@@ -76,6 +81,56 @@ def test_a_member_larger_than_it_says_is_damage(site, root):
     with pytest.raises(DataError, match="is not a whole zip"):
         fetch("obama", patience=SOON)
     assert not (root / "obama").exists()
+
+
+def test_names_as_other_programs_write_them(site):
+    """bsdtar and 7z keep a leading `./`."""
+    site.body = zipped([("./100-shot//0.png", PICTURES[0][1]), ("./1.png", PICTURES[1][1]), *PICTURES[2:]])
+    place = fetch("obama", patience=SOON).place
+    assert (place / "100-shot/0.png").read_bytes() == PICTURES[0][1]
+    assert (place / "1.png").read_bytes() == PICTURES[1][1]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("./1.png", b"x"), ("1.png", b"y")],
+        [("1.png", b"x"), ("1.png/2.png", b"y")],
+        [("a/100-shot-obama/1.png", b"x"), ("b/100-shot-obama/1.png", b"y")],
+    ],
+    ids=["dot", "a file as a folder", "two folders of the set"],
+)
+def test_two_members_for_one_place_are_refused(site, root, members):
+    site.body = zipped(members)
+    with pytest.raises(DataError, match="the zip .* holds .*nothing was unpacked"):
+        fetch("obama", patience=SOON)
+    assert not leftovers(root)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_no_damage_is_anything_but_an_error_that_says_so(tmp_path, method):
+    rng = random.Random(0)
+    good = tmp_path / "good.zip"
+    with zipfile.ZipFile(good, "w", method) as archive:
+        for i in range(3):
+            archive.writestr(f"d/{i}.png", rng.randbytes(50) * 3)
+    content, bad = good.read_bytes(), tmp_path / "bad.zip"
+    refused = 0
+    for n in range(400):
+        damaged = bytearray(content)
+        for _ in range(rng.choice([1, 2, 4])):
+            damaged[rng.randrange(len(damaged))] = rng.choice([0, 255, rng.randrange(256)])
+        bad.write_bytes(damaged)
+        try:
+            (tmp_path / str(n)).mkdir()
+            unpack_images(bad, tmp_path / str(n))
+        except DataError:
+            refused += 1
+        with suppress(DataError):
+            for entry in open_source(bad).entries:
+                with suppress(UnreadableImage):
+                    entry.read()
+    assert refused > 100
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "encrypted", "no image"])

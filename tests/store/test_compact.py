@@ -182,6 +182,29 @@ def test_two_compactions_that_read_the_same_files_do_no_harm(store, fill, monkey
     assert tables(store) == before
 
 
+def test_a_compaction_whose_file_another_one_takes_in_at_once_leaves_the_rest_to_it(
+    store, fill, monkeypatch, evaluation
+):
+    fill(store)
+    before = tables(store)
+    other = Store(store.uri)
+    write = compaction.write_now
+
+    def overtaken(files, path, content):
+        written = write(files, path, content)
+        if path.startswith("evaluations"):
+            monkeypatch.setattr(compaction, "write_now", write)
+            other.put_evaluation(evaluation("one1", "one", kimg=99.0))
+            list(compact(other, "one"))
+        return written
+
+    monkeypatch.setattr(compaction, "write_now", overtaken)
+    list(compact(store, "one"))
+    late = [row for row in tables(store)["evaluations"] if row["kimg"] == 99.0]
+    assert len(late) == 1
+    assert {**tables(store), "evaluations": [r for r in tables(store)["evaluations"] if r not in late]} == before
+
+
 def test_writers_and_readers_at_work_meanwhile_see_every_row(tmp_path, evaluation):
     store = Store(tmp_path / "store")
     store.put_evaluation(evaluation(kimg=-1.0))
@@ -251,6 +274,24 @@ def test_damaged_files_and_files_of_a_newer_version_stay_where_they_are(tmp_path
     assert "is damaged" in caplog.text
 
 
+def test_files_without_a_key_stay_and_do_not_stop_the_rest(tmp_path, evaluation, caplog):
+    """Such as another program's."""
+    store = Store(tmp_path / "store")
+    for kimg in range(4):
+        store.put_evaluation(evaluation(kimg=float(kimg)))
+    paths = [Path(store.uri, path) for path in files(store, "evaluations")]
+    for path, rows in ((p, pq.read_table(p, partitioning=None)) for p in paths[:2]):
+        column = rows.schema.get_field_index("created_at")
+        nothing = pa.nulls(rows.num_rows, rows.schema.field(column).type)
+        changed = rows.set_column(column, "created_at", nothing)
+        pq.write_table(changed if path == paths[0] else rows.remove_column(column), path)
+    list(compact(store))
+    assert {path for path in paths if path.exists()} == set(paths[:2])
+    assert len(files(store, "evaluations")) == 3
+    assert caplog.text.count("created_at") == 2
+    assert set(store.evaluations()["kimg"].to_pylist()) >= {2.0, 3.0}
+
+
 @pytest.mark.parametrize("damage", ["footer", "pages"])
 def test_a_damaged_compacted_file_is_named_and_hides_nothing_else(tmp_path, fill, caplog, damage):
     store = Store(tmp_path / "store")
@@ -273,3 +314,18 @@ def test_a_damaged_compacted_file_is_named_and_hides_nothing_else(tmp_path, fill
 def test_no_store_is_named(tmp_path):
     with pytest.raises(StoreError, match="there is no store at"):
         list(compact(Store(tmp_path / "nothing")))
+
+
+def test_many_small_files_are_met_with_a_hint_once(tmp_path, evaluation, caplog, monkeypatch):
+    monkeypatch.setattr("ganray.store.read.MANY_FILES", 2)
+    store = Store(tmp_path / "store")
+    for kimg in range(3):
+        store.put_evaluation(evaluation(kimg=float(kimg)))
+    for _ in range(2):
+        assert store.evaluations().num_rows == 3
+    hint = "3 small files of evaluations are read; `ganray store compact` makes that quick"
+    assert [record.getMessage() for record in caplog.records] == [hint]
+    list(compact(store))
+    caplog.clear()
+    assert Store(store.uri).evaluations().num_rows == 3
+    assert not caplog.text

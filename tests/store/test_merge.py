@@ -49,6 +49,18 @@ def test_merging_again_changes_nothing(stores):
     assert here.evaluations(trial_id="b").num_rows == 1
 
 
+def test_of_two_pictures_the_newer_one_stays(stores):
+    here, there = stores
+    list(merge(here, there))
+    path = "artifacts/experiment=demo/b/grid.png"
+    here.files.write(path, b"drawn again, here")
+    list(merge(here, there))
+    assert here.files.read(f"{here.uri}/{path}") == b"drawn again, here"
+    there.files.write(path, b"drawn again, there")
+    list(merge(here, there))
+    assert here.files.read(f"{here.uri}/{path}") == b"drawn again, there"
+
+
 def test_one_experiment_alone_can_be_merged_and_an_unknown_one_is_named(stores):
     here, there = stores
     list(merge(here, there, ["other"]))

@@ -1,8 +1,11 @@
 """By the rule and not otherwise: what stays, what goes, and that rows no longer name what is gone."""
 
+from datetime import timedelta
+
 import pytest
 
 from ganray.store.prune import Rule, removable, remove
+from ganray.store.schema import now
 from ganray.store.store import Store
 from ganray.store.verify import verify
 
@@ -60,8 +63,6 @@ def test_pictures_of_the_best_and_the_final_evaluation_stay(store):
 
 
 def test_nothing_of_a_trial_that_changed_of_late_goes(store, trial, checkpoint):
-    from ganray.store.schema import now
-
     store.put_trial(trial("c", status="completed", checkpoint_uri=checkpoint("c"), updated_at=now()))
     rule = Rule(keep_checkpoints=0, older_than_s=3600)
     assert going(store, rule) == ["a/grid-4.png", "b/grid-4.png", "runs/a.pt", "runs/b.pt"]
@@ -79,6 +80,19 @@ def test_what_is_removed_is_gone_and_no_row_names_it(store, tmp_path):
     (row,) = store.trials(trial_id="b").to_pylist()
     assert (row["checkpoint_uri"], row["status"]) == (None, "completed")
     assert store.evaluations(trial_id="a")["grid_uri"].is_valid().to_pylist() == [False, True, True]
+
+
+def test_a_clock_that_is_behind_that_of_the_trainer_forgets_all_the_same(store, trial, evaluation, checkpoint, tmp_path):
+    ahead = now() + timedelta(hours=2)
+    uri = store.put_artifact("demo", "e", "grid.png", b"picture")
+    path = checkpoint("e")
+    store.put_trial(trial("e", status="completed", checkpoint_uri=path, updated_at=ahead))
+    for kimg, frechet in ((4.0, 90.0), (8.0, 80.0), (12.0, 85.0)):
+        picture = uri if kimg == 4.0 else None
+        store.put_evaluation(evaluation("e", kimg=kimg, frechet=frechet, grid_uri=picture, created_at=ahead))
+    remove(store, removable(store, Rule(keep_checkpoints=1)))
+    assert store.trials(trial_id="e")["checkpoint_uri"].to_pylist() == [None]
+    assert store.evaluations(trial_id="e")["grid_uri"].to_pylist() == [None] * 3
 
 
 def test_pictures_of_a_store_that_was_moved_are_removed_where_they_are_now(store, tmp_path):

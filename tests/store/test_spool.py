@@ -152,6 +152,56 @@ def test_a_file_that_was_brought_but_not_yet_removed_is_brought_again_without_ha
     assert len(store.files.walk("evaluations")) == 1
 
 
+def test_what_waits_never_replaces_what_was_written_after_it(store, backend, clock):
+    backend.down = OSError("down")
+    store.put_artifact("demo", "t1", "grid.png", b"old")
+    backend.down = None
+    clock.now += 61
+    uri = store.put_artifact("demo", "t1", "grid.png", b"new")
+    list(spooled(store.uri).drain())
+    assert store.read_artifact(uri) == b"new"
+    assert not all_spools()
+
+
+def test_what_comes_to_wait_while_its_forerunner_is_brought_stays(store, backend, clock, monkeypatch):
+    backend.down = OSError("down")
+    uri = store.put_artifact("demo", "t1", "grid.png", b"old")
+    backend.down = None
+    drained = spooled(store.uri)
+    write = drained._remote.write
+
+    def overtaken(path, data):
+        monkeypatch.setattr(drained._remote, "write", write)
+        Spool(store.uri).put(path, b"new")
+        return write(path, data)
+
+    monkeypatch.setattr(drained._remote, "write", overtaken)
+    list(drained.drain())
+    list(drained.drain())
+    assert store.read_artifact(uri) == b"new"
+    assert not all_spools()
+
+
+@pytest.mark.parametrize("error", [PermissionError("denied"), NotImplementedError("no flock here")])
+def test_a_spool_that_cannot_be_locked_stops_no_trial(store, backend, clock, evaluation, monkeypatch, caplog, error):
+    backend.down = OSError("down")
+    store.put_evaluation(evaluation(kimg=1.0))
+    backend.down = None
+    clock.now += 61
+
+    def refuse(self):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(spool.FileLock, "_acquire", refuse)
+        store.put_evaluation(evaluation(kimg=2.0))
+        assert "is not empty yet" in caplog.text
+        with pytest.raises(StoreError, match="cannot lock"):
+            list(spooled(store.uri).drain())
+    list(spooled(store.uri).drain())
+    assert store.evaluations()["kimg"].to_pylist() == [1.0, 2.0]
+
+
 def test_two_drains_at_once_do_not_meet(store, backend, evaluation):
     backend.down = OSError("down")
     for kimg in range(3):
