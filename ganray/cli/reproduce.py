@@ -13,7 +13,7 @@ from ganray.store.location import STORE_VARIABLE
 
 @click.command("reproduce")
 @click.argument("benchmark")
-@click.option("--cells", default="", metavar="METHOD:DATASET,...",
+@click.option("--cells", default=None, metavar="METHOD:DATASET,...",
               help="Only these cells; shell patterns are allowed, as in 'fastgan:*'.  [default: all]")  # fmt: skip
 @click.option(
     "--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Seeds 0, 1, ... of each cell."
@@ -33,7 +33,7 @@ from ganray.store.location import STORE_VARIABLE
 @fid_weights_option
 def command(
     benchmark: str,
-    cells: str,
+    cells: str | None,
     seeds: int,
     budget: float | None,
     yes: bool,
@@ -70,7 +70,9 @@ def command(
     runs = runs.absolute()
     options = Options(runs, Store(store_uri(store_place, runs)), address, cpus, verbose, fid_weights)
     console = make_console()
-    patterns = [part.strip() for part in cells.split(",") if part.strip()]
+    patterns = [part.strip() for part in (cells or "").split(",") if part.strip()]
+    if cells is not None and not patterns:
+        raise click.UsageError("--cells names no cell; leave it out for all of them")
     plan, absent = make_plan(declared, options, patterns, seeds, budget, retry_failed)
     console.print(plan_to_rich(plan, absent))
     if dry_run or not plan.jobs:

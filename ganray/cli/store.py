@@ -76,7 +76,9 @@ def verify_command(move: bool, store_uri: str) -> None:
     with _progress(console) as bar:
         task = bar.add_task("verify", total=None)
         verdict = verify(store, lambda path: bar.update(task, advance=1, description=path))
-    console.print(f"{verdict.files} files with {verdict.rows} rows in {store.uri}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{verdict.files} files with {verdict.rows} rows in {store.uri}", highlight=False, markup=False, soft_wrap=True
+    )
     for finding in verdict.findings:
         console.print(f"• {finding.place}: {finding.what}", highlight=False, markup=False, soft_wrap=True)
     if move and verdict.torn:
@@ -116,7 +118,7 @@ def compact_command(experiments: tuple[str, ...], store_uri: str) -> None:
     before, after = sum(one.files_before for one in done), sum(one.files_after for one in done)
     shrunk = f"{size(sum(one.bytes_before for one in done))} -> {size(sum(one.bytes_after for one in done))}"
     text = f"{before} files -> {after}, {shrunk}" if done else "nothing to compact"
-    console.print(f"{text} in {store.uri}", highlight=False, soft_wrap=True)
+    console.print(f"{text} in {store.uri}", highlight=False, markup=False, soft_wrap=True)
 
 
 @command.command("merge")
@@ -191,22 +193,35 @@ def drain_command(uri: str | None) -> None:
       ganray store drain
       ganray store drain s3://bucket/ganray
     """
-    from ganray.store.spool import all_spools, spooled
+    from ganray.errors import StoreError
+    from ganray.store.spool import all_spools
 
     console = make_console()
-    waiting = [spooled(uri)] if uri else [spooled(spool.uri) for spool in all_spools()]
-    if not any(files.spool.waiting() for files in waiting):
+    uris = [uri] if uri else [spool.uri for spool in all_spools()]
+    if not uris:
         console.print("nothing waits", highlight=False)
-    for files in waiting:
-        total = len(files.spool.waiting())
-        with _progress(console) as bar:
-            task = bar.add_task(files.root, total=total)
-            for _ in files.drain():
-                bar.update(task, advance=1)
-        if total:
-            left = len(files.spool.waiting())
-            text = f"{total - left} files brought to {files.root}" + (f", {left} left" if left else "")
-            console.print(text, highlight=False, markup=False, soft_wrap=True)
+    faults = []
+    for place in uris:
+        try:
+            _drain(place, console)
+        except StoreError as error:  # another store may answer
+            faults.append(str(error))
+    if faults:
+        raise StoreError("\n".join(faults))
+
+
+def _drain(uri: str, console: Console) -> None:
+    from ganray.store.spool import spooled
+
+    files = spooled(uri)
+    total = len(files.spool.waiting())
+    with _progress(console) as bar:
+        task = bar.add_task(files.root, total=total)
+        for _ in files.drain():
+            bar.update(task, advance=1)
+    left = len(files.spool.waiting())
+    text = f"{total - left} files brought to {files.root}" + (f", {left} left" if left else "")
+    console.print(text if total else "nothing waits", highlight=False, markup=False, soft_wrap=True)
 
 
 @command.command("prune-artifacts")

@@ -10,6 +10,7 @@ import ray
 
 from ganray.cluster.mailbox import Mailbox
 from ganray.cluster.resources import Demand
+from ganray.cluster.storage import ray_storage
 from ganray.cluster.worker import WorkerConfig, work
 from ganray.errors import ClusterError
 from ganray.trial.job import TrialJob
@@ -26,8 +27,8 @@ UNPLACED = "slot-unplaced"
 class WorkerGroup:
     """Workers that wait for jobs. Starting them takes half a minute; a further job costs a message."""
 
-    def __init__(self, demand: Demand, folder: Path, name: str) -> None:
-        self.demand, self.folder, self.name = demand, folder, name
+    def __init__(self, demand: Demand, place: Path | str, name: str) -> None:
+        self.demand, self.place, self.name = demand, place, name
         self.mailbox: Any = ray.remote(Mailbox).options(num_cpus=0, max_concurrency=16).remote()
         self._started = time.monotonic()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -67,9 +68,9 @@ class WorkerGroup:
             ),
             run_config=RunConfig(
                 name=self.name,
-                storage_path=str(self.folder),
                 # Which job is to blame is counted by the mailbox; the group itself is always renewed.
                 failure_config=FailureConfig(max_failures=-1),
+                **ray_storage(self.place),
             ),
         )
         try:

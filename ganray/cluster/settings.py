@@ -54,3 +54,14 @@ def start_ray(address: str | None, *, num_cpus: int | None = None, verbose: bool
                 f"--address {where}`; leave --address out to run on this machine"
             ) from None
     return dict(ray.cluster_resources())
+
+
+def keep_secrets_out_of_logs() -> None:
+    """Tune gives its actors the driver's AWS secrets in their runtime environment, which Ray writes into its logs.
+
+    Without them a process has the credentials of its node: on one machine, those of the driver.
+    """
+    from ray.tune.execution import class_cache
+
+    names = getattr(class_cache, "ENV_VARS_TO_PROPAGATE", set())
+    names -= {name for name in names if name.startswith("AWS_")}

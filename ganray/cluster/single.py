@@ -42,7 +42,7 @@ def train_on_ray(
     try:
         demand = demand_of(resources, cluster, recipe.runtime.device)
         count_slots(resources, demand, cluster, 1)
-        group = WorkerGroup(demand, job.folder, "train")
+        group = WorkerGroup(demand, job.files.runs.place(job.files.relative), "train")
         try:
             outcome = _follow(group, job)
         finally:

@@ -11,6 +11,7 @@ from ray import tune
 from ganray.cluster.group import WorkerGroup
 from ganray.cluster.resources import Demand
 from ganray.recipe.experiment import Experiment
+from ganray.trial.folder import Runs
 from ganray.trial.job import CHECKPOINT, TrialJob
 
 
@@ -19,7 +20,8 @@ class SlotConfig:
     """What every trial of a sweep shares."""
 
     experiment: Experiment
-    runs: Path
+    runs: str
+    """A folder or an fsspec URI."""
     store: str
     metric: str
     demand: Demand
@@ -31,8 +33,8 @@ class Slot(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         self.slot: SlotConfig = config["slot"]
-        folder = self.slot.runs / self.slot.experiment.name / "slots"
-        self.group = WorkerGroup(self.slot.demand, folder, f"slot-{self.trial_id}")
+        slots = Runs.at(self.slot.runs).place(f"{self.slot.experiment.name}/slots")
+        self.group = WorkerGroup(self.slot.demand, slots, f"slot-{self.trial_id}")
         self._job_id: int | None = None
         self._prepare(config)
 
@@ -67,8 +69,15 @@ class Slot(tune.Trainable):
         parameters = {key: value for key, value in config.items() if key != "slot"}
         slot = self.slot
         recipe = slot.experiment.fixed(parameters)
-        prune_on = slot.experiment.settings.search.prune_on
-        self.job = TrialJob(recipe, slot.experiment.name, slot.runs, slot.store, slot.fid_weights, prune_on)
+        self.job = TrialJob(
+            recipe,
+            slot.experiment.name,
+            slot.runs,
+            slot.store,
+            slot.fid_weights,
+            slot.experiment.settings.search.prune_on,
+            slot.experiment.definition_hash,
+        )
         self._job_id = None
         self._last_metric = math.inf
 

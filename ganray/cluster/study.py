@@ -10,6 +10,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from ray.tune.search.optuna import OptunaSearch
 
+from ganray.cluster.earlier import WARM
 from ganray.recipe import space
 from ganray.recipe.experiment import Experiment
 from ganray.store.store import Store
@@ -74,6 +75,8 @@ def read_progress(experiment: Experiment, storage: JournalStorage, store: Store)
     ended = failed = 0
     unfinished: list[space.Params] = []
     for trial in study.get_trials(deepcopy=False):
+        if WARM in trial.user_attrs:
+            continue
         params = trial.params or trial.system_attrs.get("fixed_params", {})
         if not trial.state.is_finished():
             # Not study.tell: it refuses trials that were only waiting to be proposed.

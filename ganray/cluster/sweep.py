@@ -1,22 +1,26 @@
 """A sweep: Tune with Optuna over warm slots, resumable, every trial recorded in the store."""
 
-import json
-import shutil
+import functools
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from ganray.cluster.settings import start_ray
+from ganray.cluster.claim import Claim, claim_folder, refuse_other_definition
+from ganray.cluster.earlier import WarmTrials, find_warm_trials
+from ganray.cluster.settings import keep_secrets_out_of_logs, start_ray
 from ganray.data.images import load_images
-from ganray.errors import ClusterError, RecipeError
+from ganray.errors import ClusterError
 from ganray.evaluation.protocols import get_protocol
+from ganray.recipe.data import DataSpec
 from ganray.recipe.experiment import Experiment
 from ganray.report.after_sweep import SweepResult
 from ganray.store.location import store_uri
 from ganray.store.store import Store
+from ganray.trial.folder import Runs
 
 
 @dataclass(frozen=True)
@@ -40,15 +44,16 @@ def run_sweep(experiment: Experiment, options: SweepOptions, console: Console) -
     """
     started = time.monotonic()
     trials = options.trials or experiment.trials
-    runs = Path(experiment.settings.runs).absolute()
-    store = Store(store_uri(experiment.settings.store, runs))
+    runs = Runs.at(experiment.settings.runs)
+    store = Store(store_uri(experiment.settings.store, runs.uri))
     check_before_start(experiment, store, options.fid_weights)
-    folder = claim_folder(experiment, runs, options)
+    warm = find_warm_trials(experiment, store, _fingerprint_of)
+    claim = claim_folder(experiment, runs, store, resume=options.resume, fresh=options.fresh)
 
     # Everything above answers within seconds; from here on Ray is imported and started.
     cluster = start_ray(options.address, num_cpus=options.num_cpus, verbose=options.verbose)
     try:
-        return _Sweep(experiment, options, console, trials, runs, store, folder, cluster, started).run()
+        return _Sweep(experiment, options, console, trials, runs, store, claim, warm, cluster, started).run()
     finally:
         import ray
 
@@ -64,21 +69,29 @@ class _Sweep:
         options: SweepOptions,
         console: Console,
         trials: int,
-        runs: Path,
+        runs: Runs,
         store: Store,
-        folder: Path,
+        claim: Claim,
+        warm: WarmTrials,
         cluster: dict[str, float],
         started: float,
     ) -> None:
+        from ganray.cluster.backup import drain
+        from ganray.cluster.earlier import add_warm_trials, rebuild_study
         from ganray.cluster.live import LiveTable
         from ganray.cluster.resources import count_slots, demand_of
         from ganray.cluster.study import build_search, read_progress, study_storage
 
         self.experiment, self.options, self.console = experiment, options, console
-        self.trials, self.runs, self.store, self.folder, self.started = trials, runs, store, folder, started
+        self.trials, self.runs, self.store, self.warm, self.started = trials, runs, store, warm, started
+        self.from_store = claim.from_store
         sample = experiment.sample()
         settings = experiment.settings
-        storage = study_storage(folder / "study.log")
+        storage = study_storage(claim.study)
+        drain(store)  # rows that an outage kept on this machine say what is done
+        if claim.from_store:
+            rebuild_study(experiment, storage, store)
+        self.new_warm = add_warm_trials(experiment, storage, warm)
         self.progress = read_progress(experiment, storage, store)
         self.left = max(0, trials - self.progress.finished)
         first = list(self.progress.unfinished) if options.resume else experiment.start_params()
@@ -92,24 +105,40 @@ class _Sweep:
 
     def run(self) -> SweepResult:
         self._announce()
-        if self.left == 0:
-            return self._result()
-        with self.table:
-            self._fit()
+        from ganray.cluster.backup import send_what_waits
+
+        try:
+            if self.left:
+                with self.table:
+                    self._fit()
+        finally:
+            for left in send_what_waits(self.experiment.name, self.runs, self.store):
+                self.console.print(left, style="yellow", highlight=False, soft_wrap=True, markup=False)
         return self._result()
 
     def _fit(self) -> None:
         from ray import tune
 
+        from ganray.cluster.backup import StudyBackup
         from ganray.cluster.group import UNPLACED
         from ganray.cluster.prune import PrunedRows
         from ganray.cluster.resources import TUNE_CPUS
         from ganray.cluster.slot import Slot, SlotConfig
+        from ganray.cluster.storage import ray_storage
 
         slot = SlotConfig(
-            self.experiment, self.runs, self.store.uri, self.experiment.metric, self.demand, self.options.fid_weights
+            self.experiment,
+            self.runs.uri,
+            self.store.uri,
+            self.experiment.metric,
+            self.demand,
+            self.options.fid_weights,
         )
         pruned = PrunedRows(self.store, self.experiment.name, self._deadline())
+        backup = StudyBackup(self.runs, self.experiment.name)
+        # At a URI each trial keeps its checkpoint itself, and waits out an outage; Tune would give the trial up.
+        every = 0 if self.runs.is_remote else 1
+        keep = tune.CheckpointConfig(checkpoint_frequency=every, checkpoint_at_end=bool(every), num_to_keep=1)
         tuner = tune.Tuner(
             tune.with_resources(Slot, {"CPU": TUNE_CPUS}),
             param_space={"slot": slot},
@@ -125,13 +154,14 @@ class _Sweep:
             ),
             run_config=tune.RunConfig(
                 name=f"tune-{int(time.time())}",
-                storage_path=str(self.folder),
                 verbose=0,
-                callbacks=[self.table, pruned],
-                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=1),
+                callbacks=[self.table, pruned, backup],
+                checkpoint_config=keep,
                 failure_config=tune.FailureConfig(max_failures=2),
+                **ray_storage(self.runs.place(self.experiment.name)),
             ),
         )
+        keep_secrets_out_of_logs()
         grid = tuner.fit()
         for error in grid.errors:
             if UNPLACED in str(error):
@@ -168,6 +198,16 @@ class _Sweep:
             highlight=False,
             soft_wrap=True,
         )
+        if self.from_store:
+            self.console.print(
+                "The study was rebuilt from the store. Trials marked running there are gone on with: end the other "
+                "machine's sweep if it still runs",
+                highlight=False,
+            )
+        if self.experiment.settings.search.warm_start:
+            known = len(self.warm.found) - self.new_warm
+            before = f" ({known} of them before)" if known else ""
+            self.console.print(f"{self.warm}{before}", highlight=False, soft_wrap=True)
 
     def _result(self) -> SweepResult:
         lines = list(self.table.lines.values())
@@ -187,6 +227,7 @@ class _Sweep:
 def check_before_start(experiment: Experiment, store: Store, fid_weights: Path | None) -> None:
     """Whatever can be known to fail is found before a cluster is kept busy: images, weights, protocols, store."""
     store.check_writable()
+    refuse_other_definition(experiment, store)
     for name in experiment.protocols:
         if get_protocol(name).extractor == "inception":
             from ganray.evaluation.weights import find_inception_weights
@@ -195,30 +236,11 @@ def check_before_start(experiment: Experiment, store: Store, fid_weights: Path |
     load_images(experiment.sample().data, progress=True)
 
 
-def claim_folder(experiment: Experiment, runs: Path, options: SweepOptions) -> Path:
-    """The sweep's folder: new, resumed or begun afresh, as the user said.
+def _fingerprint_of(data: Mapping[str, Any]) -> str:
+    """What a recipe's images are known by."""
+    return _fingerprint(DataSpec.model_validate(data))
 
-    Raises RecipeError where there is an earlier sweep and nothing was said of it, or where the file has changed.
-    """
-    folder = runs / experiment.name
-    manifest = folder / "experiment.json"
-    if options.fresh:
-        shutil.rmtree(folder, ignore_errors=True)
-    content = json.dumps({"space": experiment.space, "metric": experiment.metric}, sort_keys=True, indent=1)
-    if not manifest.exists():
-        if options.resume:
-            raise RecipeError(f"{folder} holds no sweep to resume; leave --resume out to start one")
-        folder.mkdir(parents=True, exist_ok=True)
-        manifest.write_text(content)
-        return folder
-    if not options.resume:
-        raise RecipeError(
-            f"{folder} holds a sweep of this name; --resume continues it, --fresh forgets its checkpoints and study "
-            f"(rows in the store stay), --set name=OTHER starts another one"
-        )
-    if manifest.read_text() != content:
-        raise RecipeError(
-            f"{experiment.source.path} has changed since the sweep in {folder} began, so its trials could not be "
-            f"compared; undo the change, or start another sweep with --set name=OTHER or --fresh"
-        )
-    return folder
+
+@functools.cache
+def _fingerprint(data: DataSpec) -> str:
+    return load_images(data, progress=True).fingerprint

@@ -183,7 +183,7 @@ def parse(text: str) -> tuple[Entry, int | None]:
     entry = find(name)
     if not colon:
         return entry, None
-    if not (number.isascii() and number.isdecimal()) or int(number) < 1:
+    if not (number.isascii() and number.isdecimal() and len(number) < 10) or int(number) < 1:
         raise DataError(f"{text}: {number!r} is no number of images; write {PREFIX}{name}:N with N of 1 or more")
     return entry, int(number)
 

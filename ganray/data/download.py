@@ -69,8 +69,11 @@ def is_url(text: str) -> bool:
 
 
 def without_secrets(url: str) -> str:
-    """The address without user, query and fragment, which may hold passwords and signatures."""
-    parts = urlsplit(url)
+    """The address without user, query and fragment, which may hold passwords and signatures. Raises Unreachable."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text may repeat the user and the password
+        raise Unreachable("this is not a web address: the part after // is no name of a server") from None
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
@@ -131,7 +134,7 @@ def _attempt(url: str, partial: Path, timeout_s: float, show: _Show) -> None:
     if response is None:
         return  # the partial file is the whole
     with response:
-        version, start = _placed(response, offset, known, partial)
+        version, start = _placed(response, url.lower().startswith("https:"), offset, known, partial)
         if start == 0:
             # the old bytes go first: with the new notes they would be taken for the new file's
             partial.unlink(missing_ok=True)
@@ -178,9 +181,14 @@ def _refused(url: str, error: urllib.error.HTTPError, offset: int, known: _Versi
     raise Unreachable(f"{without_secrets(url)}: the server answered {error.code} {error.reason}")
 
 
-def _placed(response: Any, offset: int, known: _Version | None, partial: Path) -> tuple[_Version, int]:
+def _placed(response: Any, is_tls: bool, offset: int, known: _Version | None, partial: Path) -> tuple[_Version, int]:
     """The file's version, and the position of the first byte of the response."""
     headers = response.headers
+    if is_tls and not response.url.lower().startswith("https:"):
+        raise Unreachable(
+            f"{without_secrets(response.url)}: the address led from https to http, where anybody on the way can change "
+            f"the file; get it by hand and name it with --from"
+        )
     if headers.get_content_type() in ("text/html", "application/xhtml+xml"):
         raise Unreachable(
             f"{without_secrets(response.url)}: a web page came instead of a file, perhaps a log-in or a confirmation; "
@@ -189,7 +197,7 @@ def _placed(response: Any, offset: int, known: _Version | None, partial: Path) -
     etag, modified = headers.get("ETag"), headers.get("Last-Modified")
     if response.status != 206:
         length = headers.get("Content-Length")
-        return _Version(etag, modified, int(length) if length else None), 0
+        return _Version(etag, modified, int(length) if length and length.isdecimal() else None), 0
     span = re.match(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range") or "")
     total = int(span[2]) if span and span[2] != "*" else None
     same = known is not None and (total is None or total == known.total_bytes) and (not etag or etag == known.etag)

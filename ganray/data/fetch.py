@@ -81,7 +81,7 @@ def fetch(
     Raises:
         DataError: unknown name, no address, unreachable, wrong checksum, unsafe or damaged zip, WrongCount, full disk.
     """
-    root = (folder or data_root()).expanduser().absolute()
+    root = Path(os.path.expanduser(folder or data_root())).absolute()
     job = _Job(find(name), root, accept_count, patience, progress)
     here = _here(job, source)  # asked before the lock: a shared folder may be there to read only
     if here is not None:
@@ -110,13 +110,13 @@ def _bring(job: _Job, source: str | None) -> Fetched:
         raise DataError(f"{name} cannot be fetched: {how_to_get(job.entry)}")
     if source is None or is_url(source):
         return _from_web(job, (source,) if source else job.entry.urls)
-    path = Path(source).expanduser().absolute()
+    path = Path(os.path.expanduser(source)).absolute()
     if path.is_dir():
         return _from_folder(job, path)
     if path.is_file():
         digest = _sha256(path)
         _refuse_other(job, digest, job.entry.sha256, str(path))
-        return _registered(job, job.target, str(path), _install(job, path, str(path)), digest)
+        return _install(job, path, str(path), digest)
     kinds = "only http and https are read" if "://" in source else "name a folder, a zip or a web address"
     raise DataError(f"--from {source} does not exist; {kinds}")
 
@@ -134,14 +134,14 @@ def _from_web(job: _Job, urls: tuple[str, ...]) -> Fetched:
         try:
             digest = _sha256(partial)
             _refuse_other(job, digest, job.entry.sha256 or _known_checksums(job).get(called), called)
-            n = _install(job, partial, called)
+            got = _install(job, partial, called, digest)
         except WrongCount:
             raise  # the download is kept for a call with --accept-count
         except DataError:
             forget(partial)
             raise
         forget(partial)
-        return _registered(job, job.target, called, n, digest)
+        return got
     raise DataError(
         f"{job.entry.name} could not be fetched: {'; '.join(faults)}. With a copy from elsewhere: "
         f"`ganray data fetch {job.entry.name} --from FOLDER_OR_ZIP_OR_URL`"
@@ -154,27 +154,36 @@ def _from_folder(job: _Job, path: Path) -> Fetched:
         path = path / job.entry.folder
     n = len(open_source(path).entries)
     _refuse_count(job, n, str(path))
-    return _registered(job, path, str(path), n, None)
+    return _registered(job, path, _record(job, path, str(path), n))
 
 
-def _install(job: _Job, archive: Path, called: str) -> int:
-    """Unpack beside the target, then move into place: no reader ever sees half a set."""
+def _install(job: _Job, archive: Path, called: str, digest: str) -> Fetched:
+    """Unpack beside the target, then move into place: no reader ever sees half a set.
+
+    The record comes before the images: without one they would be taken for somebody's own, and never replaced.
+    """
     _refuse_foreign(job)
     with tempfile.TemporaryDirectory(dir=job.root, prefix=f".{job.entry.name}.part-") as part:
         images = Path(part, "images")  # made with the user's umask, unlike the temporary folder itself
         images.mkdir()
         n = unpack_images(archive, images, job.entry.folder, called=called)
         _refuse_count(job, n, called)
+        record, old = _record(job, job.target, called, n, digest), Path(part, "old")
         with suppress(FileNotFoundError):
-            os.rename(job.target, Path(part, "old"))
+            os.rename(job.target, old)
+        try:
+            write_record(job.entry.name, record, job.root)
+        except OSError:
+            if old.exists():
+                os.rename(old, job.target)
+            raise
         os.rename(images, job.target)
-    return n
+    return _registered(job, job.target, record)
 
 
-def _registered(job: _Job, place: Path, source: str, n: int, digest: str | None) -> Fetched:
-    """Write the record into the catalogue's folder, and into the usual one where that is another."""
+def _record(job: _Job, place: Path, source: str, n: int, digest: str | None = None) -> Record:
     inside = place.parent == job.root
-    record = Record(
+    return Record(
         place=place.name if inside else str(place),
         source=source,
         n_images=n,
@@ -182,6 +191,10 @@ def _registered(job: _Job, place: Path, source: str, n: int, digest: str | None)
         fetched_at=datetime.now(UTC).isoformat(timespec="seconds"),
         checksums=_known_checksums(job) | ({source: digest} if digest else {}),
     )
+
+
+def _registered(job: _Job, place: Path, record: Record) -> Fetched:
+    """Write the record into the catalogue's folder, and into the usual one where that is another."""
     write_record(job.entry.name, record, job.root)
     usual = data_root().absolute()
     if usual != job.root:
@@ -193,7 +206,7 @@ def _registered(job: _Job, place: Path, source: str, n: int, digest: str | None)
                 f"{job.entry.name} is in {place}, but the catalogue's usual folder {usual} cannot be written "
                 f"({error.strerror or error}); set {DATA_VARIABLE}={job.root} to use it"
             ) from error
-    return Fetched(job.entry, place, n, digest, was_here=False)
+    return Fetched(job.entry, place, record.n_images, record.checksums.get(record.source), was_here=False)
 
 
 def _known_checksums(job: _Job) -> dict[str, str]:

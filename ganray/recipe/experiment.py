@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ganray.errors import RecipeError
 from ganray.recipe import space as space_
+from ganray.recipe.definition import definition_hash
 from ganray.recipe.design import designed
 from ganray.recipe.distributions import distribution_fault
 from ganray.recipe.layers import Override, layered, parse_override, preset_of
@@ -94,6 +95,11 @@ class Experiment:
     def metric(self) -> str:
         """The protocol that trials are compared by."""
         return self.settings.search.metric or self.sample().evaluation.protocols[0]
+
+    @cached_property
+    def definition_hash(self) -> str:
+        """What the experiment is: its space and its metric, but not where, how fast or how long it is searched."""
+        return definition_hash(self.space, self.metric)
 
     @cached_property
     def protocols(self) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ganray.recipe.base import Spec
+from ganray.recipe.uris import refuse_credentials
 
 Prunable = Literal[
     "discriminator-overfits",
@@ -27,6 +28,25 @@ class Asha(Spec):
     grace_kimg: float | None = Field(default=None, gt=0)
     """No trial is stopped before this; left out: at the second evaluation."""
     reduction_factor: float = Field(default=3.0, gt=1)
+
+
+class WarmStart(Spec):
+    """Earlier trials of the store that the sampler learns from before it proposes anything.
+
+    Taken are trials that have ended, whose recipes lie in this file's space, and that have a value under the same
+    protocol on the same images. They count neither as trials of the sweep nor as done.
+    """
+
+    experiment: str | tuple[str, ...] = Field(min_length=1)
+    """The experiment, or experiments, whose trials are looked at."""
+    where: str | None = Field(default=None, min_length=1)
+    """A condition in SQL over the view `results`, for example `n_images >= 100 AND best < 200`."""
+    limit: int | None = Field(default=None, ge=1)
+    """At most so many, the newest ones; left out: all."""
+
+    @property
+    def experiments(self) -> tuple[str, ...]:
+        return (self.experiment,) if isinstance(self.experiment, str) else self.experiment
 
 
 class Search(Spec):
@@ -53,6 +73,16 @@ class Search(Spec):
     """
     start_from: tuple[dict[str, Any], ...] = ()
     """Recipes to try first: plain values for everything that the space leaves open."""
+    warm_start: WarmStart | None = None
+
+    @model_validator(mode="after")
+    def _warm_start_needs_a_model(self) -> "Search":
+        if self.warm_start is not None and self.sampler != "tpe":
+            raise ValueError(
+                f"warm_start goes with sampler: tpe, not with {self.sampler}, which learns nothing from earlier "
+                f"trials; leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _seeds_per_switch_needs_switches(self) -> "Search":
@@ -81,7 +111,12 @@ class Settings(Spec):
     """The experiment's name; left out: the file's own, without its suffix."""
     search: Search = Search()
     resources: Resources = Resources()
-    runs: str = "runs"
-    """Folder of checkpoints, sweep state and the study."""
+    runs: str = Field(default="runs", min_length=1)
+    """Where checkpoints, sweep state and the study go: a folder, or an fsspec URI such as `s3://bucket/runs`."""
     store: str | None = None
     """Results store, a path or an fsspec URI; left out: `GANRAY_STORE`, else `store` under `runs`."""
+
+    @field_validator("runs", "store")
+    @classmethod
+    def _no_credentials(cls, value: str | None) -> str | None:
+        return None if value is None else refuse_credentials(value)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganray.data.fetched import fetched
 from ganray.errors import WeightsError
 from ganray.recipe.initial import Initial
 from ganray.training.checkpoint import read_checkpoint
@@ -34,7 +35,7 @@ def load_initial(initial: Initial, generator: nn.Module, discriminator: nn.Modul
     added to. Raises WeightsError where the file is missing or damaged, has nothing for a network that is to be
     filled, or lacks a layer of D that is frozen already.
     """
-    path = Path(initial.checkpoint).expanduser()
+    path = fetched(initial.checkpoint)
     saved = read_checkpoint(path)
     left_out: list[str] = []
     if initial.generator:

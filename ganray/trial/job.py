@@ -8,6 +8,7 @@ from typing import Literal
 from ganray.errors import RecipeError
 from ganray.recipe.recipe import Recipe
 from ganray.training.health import Diagnosis
+from ganray.trial.folder import Runs
 
 CHECKPOINT = "checkpoint.pt"
 """Name of the newest checkpoint in a trial's folder."""
@@ -24,25 +25,51 @@ class TrialJob:
 
     recipe: Recipe
     experiment: str
-    runs: Path
+    runs: Path | str
+    """A folder or an fsspec URI."""
     store: str
     fid_weights: Path | None = None
     prune_on: tuple[str, ...] = ()
     """Diagnoses that end the trial as `pruned`, at the evaluation that finds them."""
+    definition_hash: str | None = None
+    """What the sweep is that asks for this trial; None where no sweep does."""
 
     @property
     def trial_id(self) -> str:
         return self.recipe.trial_id(self.experiment)
 
     @property
+    def files(self) -> "TrialFiles":
+        """Where checkpoint, lock and error text of this trial lie."""
+        return TrialFiles(Runs.at(self.runs), f"{self.experiment}/trials/{self.trial_id}")
+
+    @property
     def folder(self) -> Path:
-        """Checkpoint, lock and error text of this trial."""
-        return trial_folder(self.runs, self.experiment, self.trial_id)
+        """These files on this machine."""
+        return self.files.folder
 
 
-def trial_folder(runs: Path, experiment: str, trial_id: str) -> Path:
-    """Where a trial's own files lie."""
-    return runs / experiment / "trials" / trial_id
+@dataclass(frozen=True)
+class TrialFiles:
+    """A trial's own folder, below the runs."""
+
+    runs: Runs
+    relative: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder on this machine; where the runs are a URI, the working copies."""
+        return self.runs.folder / self.relative
+
+    @property
+    def checkpoint(self) -> Path:
+        """The newest checkpoint on this machine."""
+        return self.folder / CHECKPOINT
+
+    @property
+    def checkpoint_uri(self) -> str:
+        """The newest checkpoint as rows name it."""
+        return self.runs.place(f"{self.relative}/{CHECKPOINT}")
 
 
 def check_batch(recipe: Recipe, workers: int) -> None:

@@ -16,6 +16,7 @@ from ganray.recipe.recipe import Recipe
 from ganray.store.location import store_uri
 from ganray.store.store import Store
 from ganray.training.distributed import World, torchrun_world
+from ganray.trial.folder import Runs
 from ganray.trial.job import CHECKPOINT, Outcome, TrialJob, check_batch
 from ganray.trial.progress import ProgressBar
 from ganray.trial.run import run_trial, start_afresh
@@ -54,9 +55,9 @@ def _train(job: TrialJob, world: World) -> Outcome:
 
 def make_job(experiment: Experiment, recipe: Recipe, fid_weights: Path | None) -> TrialJob:
     """The trial of this recipe, its folder and store made absolute."""
-    runs = Path(experiment.settings.runs).absolute()
-    store = Store(store_uri(experiment.settings.store, runs))
-    return TrialJob(recipe, experiment.name, runs, store.uri, fid_weights)
+    runs = Runs.at(experiment.settings.runs)
+    store = Store(store_uri(experiment.settings.store, runs.uri))
+    return TrialJob(recipe, experiment.name, runs.uri, store.uri, fid_weights)
 
 
 def prepare_folder(job: TrialJob, *, resume: bool, fresh: bool) -> None:
@@ -64,23 +65,27 @@ def prepare_folder(job: TrialJob, *, resume: bool, fresh: bool) -> None:
 
     Raises RecipeError where there is nothing to resume, or where a checkpoint is there and nobody said what to do.
     """
-    checkpoint = job.folder / CHECKPOINT
     if fresh:
         start_afresh(job)
-    elif resume and not checkpoint.exists():
-        raise RecipeError(f"no checkpoint of this recipe at {checkpoint}; leave --resume out to begin")
-    elif checkpoint.exists() and not resume:
+        return
+    files = job.files
+    exists = files.checkpoint.exists()
+    if files.runs.is_remote:
+        exists = files.runs.exists(f"{files.relative}/{CHECKPOINT}") or exists
+    if resume and not exists:
+        raise RecipeError(f"no checkpoint of this recipe at {files.checkpoint_uri}; leave --resume out to begin")
+    if exists and not resume:
         raise RecipeError(
-            f"{checkpoint} holds an earlier training of this recipe; go on from it with --resume, "
+            f"{files.checkpoint_uri} holds an earlier training of this recipe; go on from it with --resume, "
             f"or delete it and begin again with --fresh"
         )
 
 
 def say_outcome(job: TrialJob, outcome: Outcome, console: Console) -> None:
     """Print where things are and what to type next. Raises TrainingError where the trial failed."""
-    checkpoint = job.folder / CHECKPOINT
+    checkpoint = job.files.checkpoint_uri
     if outcome.status == "failed":
-        kept = f"; the checkpoint before it is kept: {checkpoint}" if checkpoint.exists() else ""
+        kept = f"; the checkpoint before it is kept: {checkpoint}" if job.files.checkpoint.exists() else ""
         raise TrainingError(f"trial {outcome.trial_id} failed at {outcome.kimg:g} kimg: {outcome.diagnosis}{kept}")
     if outcome.status == "running":
         console.print(f"paused at {outcome.kimg:g} kimg; go on with the same command and --resume", highlight=False)

@@ -17,8 +17,9 @@ from ganray.training.distributed import World
 from ganray.training.health import Diagnosis, History, follow
 from ganray.training.state import TrainState, count_parameters
 from ganray.trial.environment import device_name, git_commit, memory_bytes, versions
-from ganray.trial.job import CHECKPOINT, Status, TrialJob
+from ganray.trial.job import Status, TrialJob
 from ganray.trial.overfit import Overfit
+from ganray.trial.pairs import picture_of_pairs
 from ganray.trial.stored import stored
 
 GRID_SEED = 0
@@ -32,7 +33,7 @@ class Recorder:
     def __init__(self, job: TrialJob, state: TrainState, images: ImageSet) -> None:
         self.job, self.state, self.images = job, state, images
         self.store = Store(job.store)
-        self.checkpoint_uri = str(job.folder / CHECKPOINT)
+        self.checkpoint_uri = job.files.checkpoint_uri
         self.created_at = datetime.fromtimestamp(state.started_at_s, UTC)
         self.findings: tuple[Diagnosis, ...] = ()
         self._readings: list[Mapping[str, Any]] = []
@@ -120,8 +121,12 @@ class Recorder:
             self._curves = []
 
     def evaluation(self, scores: list[Score], overfit: Overfit) -> None:
-        """Append one row per protocol, with the sample grid that belongs to it, and look for what is wrong."""
-        grid_uri = self._grid()
+        """Append one row per protocol, with the pictures that belong to it, and look for what is wrong.
+
+        The pairs are found in the features of the first protocol, and only its row has them.
+        """
+        grid_uri, pairs_uri = self._grid(), self._pairs(scores[0])
+        self.state.tick()
         for score in scores:
             row = EvaluationRow(
                 trial_id=self.job.trial_id,
@@ -135,11 +140,18 @@ class Recorder:
                 frechet=score.frechet,
                 kid=score.kid,
                 kid_stderr=score.kid_stderr,
+                precision=score.precision,
+                recall=score.recall,
+                density=score.density,
+                coverage=score.coverage,
+                memorised=score.memorised,
                 diversity=score.diversity,
                 overfit=overfit.lost,
                 sure_of_reals=overfit.sure,
                 seconds=score.seconds,
+                device_s=self.state.wall_s * self.state.world.size,
                 grid_uri=grid_uri,
+                pairs_uri=pairs_uri if score is scores[0] else None,
                 checkpoint_uri=self.checkpoint_uri,
             )
             self.store.put_evaluation(row)
@@ -154,8 +166,15 @@ class Recorder:
         samples = sample_images(generator, recipe.generator, columns**2, GRID_SEED, device, n_classes=n_classes)
         png = io.BytesIO()
         image_grid(samples.cpu(), columns).save(png, "PNG")
-        name = f"grid-{self.state.images_shown:09d}.png"
-        return self.store.put_artifact(self.job.experiment, self.job.trial_id, name, png.getvalue())
+        return self._artifact(f"grid-{self.state.images_shown:09d}.png", png.getvalue())
+
+    def _pairs(self, score: Score) -> str:
+        """The most copied fakes, each beside its nearest training image."""
+        picture = picture_of_pairs(self.state, self.images, score.pairs)
+        return self._artifact(f"pairs-{self.state.images_shown:09d}.png", picture)
+
+    def _artifact(self, name: str, content: bytes) -> str:
+        return self.store.put_artifact(self.job.experiment, self.job.trial_id, name, content)
 
 
 def record_early_failure(job: TrialJob, world: World, diagnosis: str) -> None:
@@ -193,6 +212,7 @@ def _of_recipe(job: TrialJob) -> dict[str, Any]:
     return {
         "trial_id": job.trial_id,
         "experiment": job.experiment,
+        "definition_hash": job.definition_hash,
         "recipe_json": recipe.model_dump_json(),
         "recipe_hash": recipe.hash,
         "resolution": recipe.data.resolution,

@@ -23,7 +23,8 @@ from ganray.training.initial import start_from
 from ganray.training.loop import Ending, Every, prepare_device, train
 from ganray.training.state import TrainState, build_state
 from ganray.trial.assess import assess, load_scorers
-from ganray.trial.job import CHECKPOINT, LOCK, Outcome, Report, Status, Tell, TrialJob, check_batch
+from ganray.trial.job import LOCK, Outcome, Report, Status, Tell, TrialJob, check_batch
+from ganray.trial.mirror import ERROR, Mirror, share_checkpoint
 from ganray.trial.overfit import measure_overfitting
 from ganray.trial.record import Recorder, record_early_failure
 
@@ -66,7 +67,8 @@ class _Trial:
     def __init__(self, job: TrialJob, world: World, tell: Tell, watch: Watch | None, pause: Callable[[], bool]) -> None:
         self.job, self.world, self.tell, self.watch, self.pause = job, world, tell, watch, pause
         self.recipe = job.recipe
-        self.checkpoint = job.folder / CHECKPOINT
+        self.checkpoint = job.files.checkpoint
+        self.mirror = Mirror(job.files)
         self.recorder: Recorder | None = None
         self.doom: str | None = None
         """The diagnosis that the trial was pruned for."""
@@ -87,6 +89,8 @@ class _Trial:
             features=perception.features,
         )
         world.on_main(lambda: remove_leftovers(self.checkpoint))
+        world.on_main(self.mirror.pull)
+        share_checkpoint(self.job.files, world)
         if world.on_main(self.checkpoint.exists):
             world.in_turn(lambda: restore_checkpoint(state, self.checkpoint))
         elif initial := self.recipe.initial:
@@ -125,11 +129,15 @@ class _Trial:
         state.last_metrics = {score.protocol: score.frechet for score in scores}
         self._write(lambda recorder: recorder.evaluation(scores, measure_overfitting(state, self.pixels)))
         self._write(lambda recorder: recorder.flush_curves())
-        save_checkpoint(state, self.checkpoint)
+        self._save()
         self.doom = None if state.is_done else self._doom()
         status: Status = "completed" if state.is_done else "pruned" if self.doom else "running"
         self._record(status, self.doom)
         return self._report(reading, status) and self.doom is None
+
+    def _save(self) -> None:
+        save_checkpoint(self.state, self.checkpoint)
+        self.world.on_main(lambda: self.mirror.push(self.state.step))
 
     def _doom(self) -> str | None:
         """What the experiment ends trials for, where it was found. Collective: all workers know it."""
@@ -150,7 +158,7 @@ class _Trial:
         if ending is Ending.PAUSED:
             # Before the checkpoint, as above: a kill in between must leave no gap in the curve.
             self._write(lambda recorder: recorder.flush_curves())
-            save_checkpoint(state, self.checkpoint)
+            self._save()
             self._record("running")
         # STOPPED: whoever said stop knows whether it was pruning or the end of the sweep, and records it.
         state.tick()
@@ -164,7 +172,8 @@ class _Trial:
         if self.world.is_main:
             # The disk or the store may be what failed: the diagnosis must reach the user all the same.
             with contextlib.suppress(OSError):
-                (self.job.folder / "error.txt").write_text(traceback.format_exc())
+                (self.job.folder / ERROR).write_text(traceback.format_exc())
+                self.mirror.send_error()
             with contextlib.suppress(GanrayError, OSError):
                 if self.recorder:
                     self.recorder.failed(diagnosis, error.diagnosis if isinstance(error, Unhealthy) else None)
@@ -233,8 +242,11 @@ def load_perception(recipe: Recipe, device: torch.device) -> Perception:
 def start_afresh(job: TrialJob) -> None:
     """Forget this trial's checkpoint. Its rows stay: rows are never deleted.
 
-    Raises RecipeError where another process trains this very trial.
+    Raises RecipeError where another process trains this very trial, StoreError where the runs' URI cannot be reached.
     """
+    files = job.files
+    if files.runs.is_remote:
+        files.runs.remove(files.relative)
     if not job.folder.exists():
         return
     try:

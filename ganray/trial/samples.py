@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from ganray.data.fetched import fetched
 from ganray.data.grid import image_grid
 from ganray.errors import GanrayError
 from ganray.evaluation.sampling import chunks, draw_images, interpolate_images
@@ -32,13 +33,15 @@ class Wanted:
     """A class by its name or index; None: every class in turn."""
 
 
-def write_samples(checkpoint: Path, wanted: Wanted, device: str, output: Path, folder: Path | None) -> str:
+def write_samples(checkpoint: str | Path, wanted: Wanted, device: str, output: Path, folder: Path | None) -> str:
     """Write one grid PNG, or each image to a file in `folder`; return a sentence that says so.
+
+    `checkpoint` is a path or an fsspec URI.
 
     Raises GanrayError where the generator has no such class, or latents that cannot be truncated.
     """
     chosen = pick_device(device)
-    saved = load_generator(checkpoint, chosen)
+    saved = load_generator(fetched(checkpoint), chosen)
     spec, side = saved.recipe.generator, saved.recipe.data.resolution
     index = None if wanted.label is None else class_index(wanted.label, saved.classes, checkpoint)
     n_classes, count = len(saved.classes), wanted.columns * wanted.rows
@@ -63,7 +66,7 @@ def write_samples(checkpoint: Path, wanted: Wanted, device: str, output: Path, f
     return f"wrote {count} images of {side} px to {folder}"
 
 
-def class_index(label: str, classes: Sequence[str], checkpoint: Path) -> int:
+def class_index(label: str, classes: Sequence[str], checkpoint: str | Path) -> int:
     """The index of a class given by its name or else by its index. Raises GanrayError with what there is."""
     if not classes:
         raise GanrayError(f"{checkpoint} was trained without classes (data.labels: none); leave --class out")

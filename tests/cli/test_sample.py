@@ -1,5 +1,6 @@
 """`ganray import-fastgan` and `ganray sample`, end to end on a checkpoint as the FastGAN authors' code writes it."""
 
+import fsspec
 import numpy as np
 import pytest
 import torch
@@ -209,3 +210,17 @@ def test_options_that_cannot_be_meant(ganray, tmp_path, options, complaint):
     code, _, err = ganray("sample", tmp_path / "any.pt", *options)
     assert code == 2
     assert complaint in err
+
+
+def test_a_checkpoint_behind_a_uri(ganray, tmp_path):
+    local = checkpoint(tmp_path / "a.pt")
+    uri = f"memory://{tmp_path.name}/a.pt"
+    fsspec.filesystem("memory").pipe_file(uri, local.read_bytes())
+    pictures = []
+    for place in (local, uri):
+        code, _, err = ganray("sample", place, "--grid", "2x1", "--device", "cpu", "-o", tmp_path / "x.png")
+        assert (code, err) == (0, "")
+        pictures.append((tmp_path / "x.png").read_bytes())
+    assert pictures[0] == pictures[1]
+    code, _, err = ganray("sample", uri + "x", "--device", "cpu", "-o", tmp_path / "y.png")
+    assert (code, err) == (2, f"ganray: {uri}x: no such file\n")

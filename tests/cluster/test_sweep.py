@@ -11,9 +11,13 @@ from pathlib import Path
 import optuna
 import pytest
 
+from ganray.cluster.claim import claim_folder, refuse_other_definition
 from ganray.cluster.study import study_storage
+from ganray.errors import RecipeError
+from ganray.recipe.experiment import load_experiment
 from ganray.report.leaderboard import leaderboard
 from ganray.store.store import Store
+from ganray.trial.folder import Runs
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1700)]
 
@@ -160,16 +164,20 @@ def test_tune_has_checkpoints_of_its_own(outcome):
 
 
 def test_a_changed_file_and_a_forgotten_flag_are_refused(outcome):
-    from ganray.cluster.sweep import SweepOptions, claim_folder
-    from ganray.errors import RecipeError
-    from ganray.recipe.experiment import load_experiment
-
-    file, runs = outcome["folder"] / "sweep.yaml", outcome["folder"] / "runs"
-    same = load_experiment(file)
+    file, runs = outcome["folder"] / "sweep.yaml", Runs.at(outcome["folder"] / "runs")
+    store = Store(outcome["folder"] / "runs" / "store")
+    same, changed = load_experiment(file), load_experiment(file, ["generator.width=8"])
     with pytest.raises(RecipeError, match="--resume continues it, --fresh forgets"):
-        claim_folder(same, runs, SweepOptions())
-    changed = load_experiment(file, ["generator.width=8"])
+        claim_folder(same, runs, store, resume=False, fresh=False)
     with pytest.raises(RecipeError, match="has changed since"):
-        claim_folder(changed, runs, SweepOptions(resume=True))
+        claim_folder(changed, runs, store, resume=True, fresh=False)
     with pytest.raises(RecipeError, match="no sweep to resume"):
-        claim_folder(load_experiment(file, ["name=other"]), runs, SweepOptions(resume=True))
+        claim_folder(load_experiment(file, ["name=other"]), runs, store, resume=True, fresh=False)
+
+
+def test_every_row_says_which_definition_it_is_of(outcome, trials):
+    file, store = outcome["folder"] / "sweep.yaml", Store(outcome["folder"] / "runs" / "store")
+    assert {row["definition_hash"] for row in trials} == {load_experiment(file).definition_hash}
+    refuse_other_definition(load_experiment(file), store)
+    with pytest.raises(RecipeError, match=rf"holds {TRIALS} trial\(s\) of an experiment named sweep with another"):
+        refuse_other_definition(load_experiment(file, ["generator.width=8"]), store)

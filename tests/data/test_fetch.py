@@ -1,5 +1,6 @@
 """Data sets over a bad network, from local copies, onto bad disks."""
 
+import errno
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.request
 import zipfile
 from dataclasses import replace
 from hashlib import sha256
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ganray.data import fetch as fetching
 from ganray.data.catalog import CATALOG
 from ganray.data.fetch import WrongCount, fetch
 from ganray.data.fingerprint import fingerprints
@@ -355,6 +358,84 @@ def test_a_set_on_a_read_only_disk_is_here_all_the_same(site, small_disk):
     fetch("obama", folder=small_disk, patience=SOON)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     assert fetch("obama", folder=small_disk, patience=SOON).was_here
+
+
+@pytest.mark.parametrize("replaces", [False, True], ids=["first", "again"])
+def test_a_disk_that_fills_up_at_the_very_end_costs_neither_the_download_nor_what_was_there(
+    site, root, monkeypatch, replaces
+):
+    if replaces:
+        fetch("obama", patience=SOON)
+    write, source = fetching.write_record, site.url("mirror.zip")
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fetching, "write_record", full)
+    with pytest.raises(DataError, match="the disk is full"):
+        fetch("obama", source=source, patience=SOON)
+    assert (root / "obama").exists() == replaces
+    if replaces:
+        assert len(open_source("catalog:obama").entries) == N
+    monkeypatch.setattr(fetching, "write_record", write)
+    assert fetch("obama", source=source, patience=SOON).n_images == N
+    assert sum(site.sent) == total(site) * (1 + replaces)
+    assert not leftovers(root)
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["before the move", "after the move"])
+def test_a_process_that_is_killed_at_the_very_end_leaves_nothing_in_the_way(site, root, monkeypatch, moved):
+    rename = os.rename
+
+    def killed(source, target):
+        if Path(target) != root / "obama" or moved:
+            rename(source, target)
+        if Path(target) == root / "obama":
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fetching.os, "rename", killed)
+        with pytest.raises(Killed):
+            fetch("obama", patience=SOON)
+    got = fetch("obama", patience=SOON)
+    assert (got.n_images, got.was_here) == (N, moved)
+    assert sum(site.sent) == total(site)
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_redirect_out_of_tls_is_not_followed(site, monkeypatch):
+    """The first download's checksum is kept for good, so it must not be anybody's on the way."""
+    urlopen = urllib.request.urlopen
+    monkeypatch.setattr(urllib.request, "urlopen", lambda request, timeout: urlopen(site.url(), timeout=timeout))
+    with pytest.raises(DataError, match="led from https to http"):
+        fetch("obama", source="https://example.invalid/set.zip", patience=SOON)
+
+
+@pytest.mark.parametrize("length", ["", "many", "-5"])
+def test_a_length_that_is_no_number_is_unknown(site, length):
+    site.length = length
+    assert fetch("obama", patience=SOON).n_images == N
+
+
+@pytest.mark.parametrize("source", ["https://[half/x.zip", "http://[::1/x.zip?sig=hunter2"])
+def test_an_address_that_is_none_is_named(site, source):
+    with pytest.raises(DataError, match="not a web address") as caught:
+        fetch("obama", source=source)
+    assert "hunter2" not in str(caught.value)
+    fetch("obama", patience=SOON)
+    with pytest.raises(DataError, match="not a web address"):
+        fetch("obama", source=source)
+
+
+def test_nobodys_home_is_not_there(site, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="--from ~nobody-of-that-name/x does not exist"):
+        fetch("obama", source="~nobody-of-that-name/x")
+    with pytest.raises(DataError, match="~nobody-of-that-name/x does not exist"):
+        open_source("~nobody-of-that-name/x")
 
 
 def test_a_file_in_the_way_is_named(site, root):

@@ -102,7 +102,7 @@ def test_names_as_other_programs_write_them(site):
 )
 def test_two_members_for_one_place_are_refused(site, root, members):
     site.body = zipped(members)
-    with pytest.raises(DataError, match="the zip .* holds .*nothing was unpacked"):
+    with pytest.raises(DataError, match=r"the zip .* holds .*nothing was unpacked"):
         fetch("obama", patience=SOON)
     assert not leftovers(root)
 

@@ -2,6 +2,7 @@
 
 import re
 
+import fsspec
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -257,3 +258,13 @@ def test_more_layers_than_there_are_is_refused():
 def test_nothing_left_to_train_is_refused():
     with pytest.raises(RecipeError, match="leaves nothing"):
         freeze_stages(Staged(nn.Sequential(nn.Linear(2, 1))), 1)
+
+
+def test_a_checkpoint_behind_a_uri(write, tmp_path):
+    old_g, old_d, new_g, new_d = (small(seed) for seed in range(4))
+    uri = f"memory://{tmp_path.name}/earlier.pt"
+    fsspec.filesystem("memory").pipe_file(uri, write(old_g, old_d).read_bytes())
+    assert load_initial(Initial(checkpoint=uri), new_g, new_d) == []
+    assert same(new_g, old_g)
+    with pytest.raises(WeightsError, match=f"{uri}x: no such file"):
+        load_initial(Initial(checkpoint=uri + "x"), new_g, new_d)

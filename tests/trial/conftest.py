@@ -1,6 +1,7 @@
 """A folder of photographs, a protocol of a few samples, and jobs that train in a second."""
 
 import runpy
+import secrets
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,35 @@ def rows():
         return {name: getattr(store, name)().to_pylist() for name in ("trials", "evaluations", "curves")}
 
     return read
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """moto's S3 (a mock) on loopback."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def s3_bucket(s3_server, monkeypatch):
+    """An empty bucket, which the environment leads to."""
+    import botocore.session
+    import s3fs
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    name = f"bucket-{secrets.token_hex(4)}"
+    botocore.session.get_session().create_client("s3").create_bucket(Bucket=name)
+    # fsspec keeps file systems by their arguments, not by the environment.
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield name
+    s3fs.S3FileSystem.clear_instance_cache()

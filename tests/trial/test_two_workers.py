@@ -63,6 +63,8 @@ def test_a_trial_of_two_workers_has_each_row_once(folder, found, trials):
     trial = trials[0]
     assert (trial["status"], trial["world_size"], trial["kimg"]) == ("completed", 2, 0.08)
     assert trial["device_s"] == pytest.approx(2 * trial["wall_s"])
+    assert trial["wall_s"] < mine[-1]["device_s"] <= trial["device_s"]
+    assert len({row["pairs_uri"] for row in mine} - {None}) == 2
 
 
 def test_the_same_recipe_again_is_not_trained_again(found):

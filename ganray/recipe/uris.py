@@ -1,0 +1,25 @@
+"""URIs among the values of a file: `s3://bucket/runs` in place of a folder."""
+
+import re
+
+_SECRETS = (r"^[^/]+://[^/?#]*@", r"[?&](X-Amz-|sig=|token=|password=)")
+
+
+def is_remote(place: str) -> bool:
+    """Whether this names a place behind fsspec; `file://` and `local://` are paths of this machine."""
+    return "://" in place and not place.startswith(("file://", "local://"))
+
+
+def holds_credentials(uri: str) -> bool:
+    """Whether a URI carries a password or a signature: URIs end up in rows, reports and logs."""
+    return any(re.search(pattern, uri, re.IGNORECASE) for pattern in _SECRETS)
+
+
+def refuse_credentials(uri: str) -> str:
+    """The URI as it is. ValueError, which does not repeat the URI, where it holds a secret."""
+    if is_remote(uri) and holds_credentials(uri):
+        raise ValueError(
+            "this URI holds credentials, which would end up in rows and reports; leave them out and set them in the "
+            "environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...) or in fsspec's settings"
+        )
+    return uri
