@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Protocol
 import pyarrow.fs as pafs
 
 from ganray.errors import StoreError
+from ganray.recipe.uris import is_remote, refuse_credentials
 
 _REMEDIES = {
     errno.ENOSPC: "free some space on that disk",
@@ -72,23 +72,17 @@ class Files(Protocol):
 def open_files(uri: str | Path) -> Files:
     """The files below a local path or an fsspec URI. StoreError where the URI means nothing or holds a password."""
     text = str(uri)
-    if "://" not in text or text.startswith(("file://", "local://")):
-        return LocalFiles(Path(text.split("://", 1)[-1]).expanduser().absolute())
-    refuse_credentials(text)
+    if not is_remote(text):
+        # Unlike Path's own, this expanduser knows no error.
+        return LocalFiles(Path(os.path.expanduser(text.split("://", 1)[-1])).absolute())
+    try:
+        refuse_credentials(text)
+    except ValueError as error:
+        raise StoreError(f"the store: {error}") from None
     from ganray.store.remote import RemoteFiles
     from ganray.store.spool import SpooledFiles
 
     return SpooledFiles(RemoteFiles(text))
-
-
-def refuse_credentials(uri: str) -> None:
-    """URIs are written into rows and shown in reports, so they must not hold a secret. StoreError where one does."""
-    if re.match(r"^[^/]+://[^/?#]*@", uri) or re.search(r"[?&](X-Amz-|sig=|token=|password=)", uri, re.IGNORECASE):
-        scheme = uri.partition("://")[0]
-        raise StoreError(
-            f"the {scheme}:// URI of the store holds credentials, which would end up in rows and reports; leave them "
-            f"out and set them in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...) or fsspec's settings"
-        )
 
 
 class LocalFiles:

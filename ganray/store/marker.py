@@ -93,7 +93,12 @@ class Marker:
             return None
         except ValueError:
             content = None
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
+        versions = ("schema_version", "readable_from")
+        if (
+            not isinstance(content, dict)
+            or content.get("format") != FORMAT
+            or not all(isinstance(content.get(name, 0), int) for name in versions)
+        ):
             raise StoreError(
                 f"{self._files.root}/{NAME} is damaged, or of another program; delete it if this is a store of GANRay"
             )

@@ -81,7 +81,7 @@ def _copy_rows(store: Store, other: Store, table: str, experiment: str) -> int:
         # Named by its content, so that the same rows again are the same file; of equally old rows those here count.
         name = f"{MERGED}{hashlib.sha256(content).hexdigest()[:24]}-{0:020d}.parquet"
         write_now(store.files, f"{table}/{partition(experiment)}/{name}", content)
-    return rows.num_rows
+    return int(rows.num_rows)
 
 
 def _copy_artifacts(store: Store, other: Store, experiment: str, here: dict[str, Found]) -> int:

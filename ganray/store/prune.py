@@ -53,10 +53,11 @@ def removable(store: Store, rule: Rule, experiment: str | None = None) -> list[R
     best = _best_trials(scores, rule.keep_checkpoints) if rule.keep_checkpoints is not None else None
     sizes = {f"{store.uri}/{file.path}": file.size_bytes for file in store.files.walk("artifacts")}
     for trial in trials.to_pylist():
-        if trial["status"] == "running" or (now() - trial["updated_at"]).total_seconds() < rule.older_than_s:
+        age_s = max(0.0, (now() - trial["updated_at"]).total_seconds())  # below 0: by a clock that is ahead
+        if trial["status"] == "running" or age_s < rule.older_than_s:
             continue
         trial_id, uri = trial["trial_id"], trial["checkpoint_uri"]
-        if best is not None and uri and trial_id not in best and (size := _size(uri)) is not None:
+        if best is not None and uri and trial_id not in best and (size := _size(uri, trial_id)) is not None:
             found.append(Removable("checkpoint", trial["experiment"], trial_id, uri, size))
         if not rule.keep_pictures:
             for place in _spare_pictures(store, scores[trial_id]):
@@ -116,8 +117,13 @@ def _spare_pictures(store: Store, rows: list[dict[str, Any]]) -> list[str]:
     return [store.artifact_here(uri) or uri for uri in sorted(spare - needed)]
 
 
-def _size(uri: str) -> int | None:
-    """Bytes of a checkpoint; None where it is not to be found from here."""
+def _size(uri: str, trial_id: str) -> int | None:
+    """Bytes of a checkpoint; None where it is not to be found from here, or not in a folder of its trial's.
+
+    A row may come from anybody's store, so it is not believed when it names another file of this machine.
+    """
+    if uri.split("/")[-2:-1] != [trial_id]:
+        return None
     if "://" not in uri:
         path = Path(uri)
         return path.stat().st_size if path.is_file() else None
@@ -138,7 +144,9 @@ def _forget_picture(store: Store, item: Removable) -> None:
     for row in store.evaluations(item.experiment, trial_id=item.trial_id, where=where).to_pylist():
         named = [column for column in ARTIFACT_COLUMNS if (store.artifact_here(row[column] or "") == item.uri)]
         if named:
-            store.put_evaluation(EvaluationRow(**{**row, **dict.fromkeys(named), "created_at": _after(row["created_at"])}))
+            store.put_evaluation(
+                EvaluationRow(**{**row, **dict.fromkeys(named), "created_at": _after(row["created_at"])})
+            )
 
 
 def _after(time: datetime) -> datetime:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
@@ -32,6 +33,7 @@ FILE = "__filename"
 MANY_FILES = 5_000
 """From so many small files on, reading takes seconds, and the user is told what helps."""
 _RELISTINGS = 20
+_LISTERS = 16
 _NAME_LIMIT_BYTES = 200
 
 
@@ -82,13 +84,11 @@ class Reader:
 
     def _listed(self, table: str, experiment: str | None) -> list[str]:
         wanted = self._files.folders_in(table) if experiment is None else [partition(experiment)]
-        return [
-            path
-            for folder in wanted
-            if folder.startswith(PARTITION)
-            for path in self._files.files_in(f"{table}/{folder}")
-            if path.endswith(".parquet")
-        ]
+        folders = [f"{table}/{folder}" for folder in wanted if folder.startswith(PARTITION)]
+        with ThreadPoolExecutor(_LISTERS) as pool:  # on S3 each costs a round trip
+            return [
+                path for paths in pool.map(self._files.files_in, folders) for path in paths if path.endswith(".parquet")
+            ]
 
     def newest(
         self,
@@ -299,7 +299,10 @@ def experiment_of(folder: str) -> str:
 
 def safe(name: str) -> str:
     """Percent-encode all that could leave the folder or mean something to a file system or a URI."""
-    encoded = quote(name, safe="")
-    if not name or len(encoded) > _NAME_LIMIT_BYTES:
+    try:
+        encoded = quote(name, safe="")
+    except UnicodeEncodeError:  # bytes of the command line that are no text
+        encoded = ""
+    if not encoded or len(encoded) > _NAME_LIMIT_BYTES:
         raise StoreError(f"cannot store the name {name!r}: give it 1 to {_NAME_LIMIT_BYTES} plain characters")
     return encoded.replace(".", "%2E") if encoded.startswith(".") else encoded

@@ -33,10 +33,12 @@ class RemoteFiles:
 
     def __init__(self, uri: str) -> None:
         self.root = uri.rstrip("/")
+        if self.root.endswith(":"):
+            raise StoreError(f"the store {uri} names no place; write {uri.partition('://')[0]}://BUCKET/FOLDER")
         try:
             self._fs, self._base = file_system(self.root)
-        except (ImportError, ValueError) as error:
-            raise StoreError(f"cannot open the store {uri}: {error}") from error
+        except Exception as error:
+            raise StoreError(f"cannot open the store {uri}: {reason(error)}") from error
         self._base = self._base.rstrip("/")
         self.patience_s = RETRY_S
         self.arrow: pafs.FileSystem = pafs.PyFileSystem(pafs.FSSpecHandler(self._fs))
@@ -58,9 +60,9 @@ class RemoteFiles:
 
         try:
             return retried(ask, self.patience_s)
-        except FileNotFoundError:
-            return []
         except Exception as error:
+            if isinstance(error, FileNotFoundError) and not _no_bucket(error):
+                return []
             raise StoreError(f"cannot read the store {self.root}: {reason(error)}; {_remedy(error)}") from error
 
     def walk(self, folder: str = "") -> list[Found]:
@@ -71,9 +73,9 @@ class RemoteFiles:
 
         try:
             entries = retried(ask, self.patience_s)
-        except FileNotFoundError:
-            return []
         except Exception as error:
+            if isinstance(error, FileNotFoundError) and not _no_bucket(error):
+                return []
             raise StoreError(f"cannot read the store {self.root}: {reason(error)}; {_remedy(error)}") from error
         found = [
             Found(self.relative(path), int(entry.get("size") or 0), _modified(entry))
@@ -83,8 +85,9 @@ class RemoteFiles:
         return sorted(found, key=lambda file: file.path)
 
     def relative(self, path: str) -> str:
-        bare = path.removeprefix(self.root).lstrip("/")
-        return bare.removeprefix(self._base.lstrip("/")).lstrip("/")
+        if path.startswith(f"{self.root}/"):
+            return path.removeprefix(self.root).lstrip("/")
+        return path.lstrip("/").removeprefix(self._base.lstrip("/")).lstrip("/")
 
     def read(self, path: str) -> bytes:
         try:
@@ -172,9 +175,22 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, Exception) and not isinstance(error, ValueError | TypeError | ImportError | LookupError)
 
 
+def _answer(error: BaseException) -> dict[str, str | None]:
+    """What S3 answered, `Code` and `Message`: s3fs makes an OSError of it, and may leave out all that it says."""
+    answer: dict[str, str | None] = getattr(error.__cause__, "response", {}).get("Error", {})
+    return answer
+
+
+def _no_bucket(error: BaseException) -> bool:
+    """Whether not only the folder is missing: a bucket that is not there is a mistake, not an empty store."""
+    return _answer(error).get("Code") == "NoSuchBucket"
+
+
 def reason(error: BaseException) -> str:
     """The error in a few words."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    answer = _answer(error)
+    name, text = answer.get("Code") or type(error).__name__, answer.get("Message") if answer else str(error)
+    return f"{name}: {text}" if text else name
 
 
 def _remedy(error: Exception) -> str:

@@ -2,12 +2,17 @@
 
 import dataclasses
 import io
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+import pyarrow.dataset as pads
 
 from ganray.data.grid import image_grid
 from ganray.data.images import ImageSet
+from ganray.errors import StoreError
 from ganray.evaluation.sampling import sample_images
 from ganray.evaluation.score import Score
 from ganray.recipe.recipe import Recipe
@@ -22,6 +27,7 @@ from ganray.trial.overfit import Overfit
 from ganray.trial.pairs import picture_of_pairs
 from ganray.trial.stored import stored
 
+LOG = logging.getLogger(__name__)
 GRID_SEED = 0
 CURVES = ("loss_d", "loss_g", "penalty", "reconstruction", "self_supervision", "classification", "auxiliary_g",
           "logits_real", "logits_fake", "grad_norm_d", "grad_norm_g", "images_per_s")  # fmt: skip
@@ -44,12 +50,13 @@ class Recorder:
         """What the store knows of this trial up to its checkpoint: a resumed trial has a past."""
         if self.state.step == 0:
             return
-        experiment, trial_id, kimg = self.job.experiment, self.job.trial_id, self.state.kimg
-        for kept, table in (
-            (self._readings, self.store.curves(experiment)),
-            (self._evaluations, self.store.evaluations(experiment)),
-        ):
-            kept += [row for row in table.to_pylist() if row["trial_id"] == trial_id and row["kimg"] <= kimg]
+        experiment, trial_id = self.job.experiment, self.job.trial_id
+        until = pads.field("kimg") <= self.state.kimg
+        try:
+            self._readings += self.store.curves(experiment, trial_id=trial_id, where=until).to_pylist()
+            self._evaluations += self.store.evaluations(experiment, trial_id=trial_id, where=until).to_pylist()
+        except StoreError as error:
+            LOG.warning("going on without a look at this trial's past: %s", error)
         self.findings = follow(self.history)
 
     @property
@@ -98,8 +105,12 @@ class Recorder:
         self.flush_curves()
 
     def status(self) -> Status | None:
-        """What the store says of this trial; None where it has no row."""
-        row = stored(self.store, self.job.experiment, self.job.trial_id)
+        """What the store says of this trial; None where it has no row or does not answer."""
+        try:
+            row = stored(self.store, self.job.experiment, self.job.trial_id)
+        except StoreError as error:
+            LOG.warning("%s", error)
+            return None
         return row.status if row else None
 
     def curve(self, reading: dict[str, float]) -> None:
@@ -187,7 +198,7 @@ def record_early_failure(job: TrialJob, world: World, diagnosis: str) -> None:
     if known is None:
         known = TrialRow(
             **_of_recipe(job),
-            dataset=job.recipe.data.source,
+            dataset=name_of(job.recipe.data.source),
             dataset_fingerprint="",
             n_images=0,
             world_size=world.size,
@@ -198,6 +209,15 @@ def record_early_failure(job: TrialJob, world: World, diagnosis: str) -> None:
         )
     if known.status in ("running", "failed"):
         store.put_trial(dataclasses.replace(known, status="failed", diagnosis=diagnosis, updated_at=now()))
+
+
+def name_of(source: str) -> str:
+    """The data set's name as `Source.name` has it, of a source that may not be there."""
+    scheme, _, name = source.partition(":")
+    if scheme in ("sample", "catalog"):
+        return name
+    path = Path(source)
+    return path.stem if path.suffix.lower() == ".zip" else path.name
 
 
 def grid_columns(resolution: int) -> int:

@@ -6,7 +6,7 @@ from ganray.store.store import Store
 
 def stored(store: Store, experiment: str, trial_id: str) -> TrialRow | None:
     """The trial's newest row; None where there is none."""
-    rows = [row for row in store.trials(experiment).to_pylist() if row["trial_id"] == trial_id]
+    rows = store.trials(experiment, trial_id=trial_id).to_pylist()
     if not rows:
         return None
     # A list that an older version did not write is null; TrialRow's own default stands for it.

@@ -11,6 +11,7 @@ from rich.console import Console
 from ganray.cluster.live import LiveTable, brief
 from ganray.cluster.prune import PrunedRows
 from ganray.cluster.worker import as_result
+from ganray.errors import StoreError
 from ganray.store.schema import TrialRow
 from ganray.store.store import Store
 from ganray.training.health import Diagnosis
@@ -155,3 +156,21 @@ def test_the_driver_records_pruning_and_nothing_else(tmp_path, status, deadline,
     assert found["status"] == expected
     assert (found["kimg"], found["tricks"]) == (2.0, ["ema"])
     assert found["diagnosis"] == ("mode-collapse: two fakes" if status == "pruned" else None)
+
+
+def test_a_store_that_does_not_answer_is_told_of_pruning_later(tmp_path, monkeypatch, caplog):
+    store = Store(tmp_path)
+    store.put_trial(row("a", "running"))
+    pruned = PrunedRows(store, "e", None)
+    with monkeypatch.context() as patch:
+
+        def refuse(*args, **kwargs):
+            raise StoreError("cannot read the store: network is unreachable")
+
+        patch.setattr(store, "trials", refuse)
+        pruned.on_trial_complete(0, [], SimpleNamespace(last_result={"trial": "a", "status": "running"}))
+        assert "1 pruned trial(s) are marked later: cannot read the store" in caplog.text
+    pruned.on_step_end(0, [])  # too soon: the store is left in peace for a minute
+    assert store.trials("e")["status"].to_pylist() == ["running"]
+    pruned.on_experiment_end([])
+    assert store.trials("e")["status"].to_pylist() == ["pruned"]

@@ -13,8 +13,8 @@ from ganray.store.verify import verify
 @pytest.fixture
 def checkpoint(tmp_path):
     def make(name, size=100):
-        path = tmp_path / "runs" / f"{name}.pt"
-        path.parent.mkdir(exist_ok=True)
+        path = tmp_path / "runs" / name / "checkpoint.pt"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes(size))
         return str(path)
 
@@ -40,21 +40,21 @@ def going(store, rule, kind=None):
 
 
 def test_the_best_trials_keep_their_checkpoints_and_running_ones_everything(store):
-    assert going(store, Rule(keep_checkpoints=1), ".pt") == ["runs/b.pt", "runs/c.pt"]
-    assert going(store, Rule(keep_checkpoints=2), ".pt") == ["runs/c.pt"]
-    assert going(store, Rule(keep_checkpoints=0), ".pt") == ["runs/a.pt", "runs/b.pt", "runs/c.pt"]
+    assert going(store, Rule(keep_checkpoints=1), ".pt") == ["b/checkpoint.pt", "c/checkpoint.pt"]
+    assert going(store, Rule(keep_checkpoints=2), ".pt") == ["c/checkpoint.pt"]
+    assert going(store, Rule(keep_checkpoints=0), ".pt") == ["a/checkpoint.pt", "b/checkpoint.pt", "c/checkpoint.pt"]
     assert going(store, Rule(keep_checkpoints=None), ".pt") == []
 
 
 def test_each_protocol_has_its_best(store, evaluation):
     store.put_evaluation(evaluation("c", kimg=8.0, frechet=1.0, protocol="fid_5k_train"))
-    assert going(store, Rule(keep_checkpoints=1), ".pt") == ["runs/b.pt"]
+    assert going(store, Rule(keep_checkpoints=1), ".pt") == ["b/checkpoint.pt"]
 
 
 def test_a_value_that_is_not_finite_is_not_the_best(store, trial, evaluation, checkpoint):
     store.put_trial(trial("e", status="completed", checkpoint_uri=checkpoint("e")))
     store.put_evaluation(evaluation("e", frechet=float("nan")))
-    assert going(store, Rule(keep_checkpoints=1), ".pt") == ["runs/b.pt", "runs/c.pt", "runs/e.pt"]
+    assert going(store, Rule(keep_checkpoints=1), ".pt") == ["b/checkpoint.pt", "c/checkpoint.pt", "e/checkpoint.pt"]
 
 
 def test_pictures_of_the_best_and_the_final_evaluation_stay(store):
@@ -65,7 +65,7 @@ def test_pictures_of_the_best_and_the_final_evaluation_stay(store):
 def test_nothing_of_a_trial_that_changed_of_late_goes(store, trial, checkpoint):
     store.put_trial(trial("c", status="completed", checkpoint_uri=checkpoint("c"), updated_at=now()))
     rule = Rule(keep_checkpoints=0, older_than_s=3600)
-    assert going(store, rule) == ["a/grid-4.png", "b/grid-4.png", "runs/a.pt", "runs/b.pt"]
+    assert going(store, rule) == ["a/checkpoint.pt", "a/grid-4.png", "b/checkpoint.pt", "b/grid-4.png"]
 
 
 def test_what_is_removed_is_gone_and_no_row_names_it(store, tmp_path):
@@ -73,7 +73,7 @@ def test_what_is_removed_is_gone_and_no_row_names_it(store, tmp_path):
     items = removable(store, rule)
     before = {table: getattr(store, table)().num_rows for table in ("trials", "evaluations")}
     assert remove(store, items) == 2 * 100 + 3 * len(b"picture")
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["a.pt", "d.pt"]
+    assert sorted(path.parent.name for path in (tmp_path / "runs").rglob("*.pt")) == ["a", "d"]
     assert removable(store, rule) == []
     assert verify(store).findings == ()
     assert {table: getattr(store, table)().num_rows for table in before} == before
@@ -82,7 +82,7 @@ def test_what_is_removed_is_gone_and_no_row_names_it(store, tmp_path):
     assert store.evaluations(trial_id="a")["grid_uri"].is_valid().to_pylist() == [False, True, True]
 
 
-def test_a_clock_that_is_behind_that_of_the_trainer_forgets_all_the_same(store, trial, evaluation, checkpoint, tmp_path):
+def test_a_clock_that_is_behind_that_of_the_trainer_forgets_all_the_same(store, trial, evaluation, checkpoint):
     ahead = now() + timedelta(hours=2)
     uri = store.put_artifact("demo", "e", "grid.png", b"picture")
     path = checkpoint("e")
@@ -93,6 +93,15 @@ def test_a_clock_that_is_behind_that_of_the_trainer_forgets_all_the_same(store, 
     remove(store, removable(store, Rule(keep_checkpoints=1)))
     assert store.trials(trial_id="e")["checkpoint_uri"].to_pylist() == [None]
     assert store.evaluations(trial_id="e")["grid_uri"].to_pylist() == [None] * 3
+
+
+def test_a_file_that_is_not_in_the_trials_own_folder_never_goes(store, trial, tmp_path):
+    """A store that was merged may have been written by anybody."""
+    precious = tmp_path / "precious.pt"
+    precious.write_bytes(b"mine")
+    for name, path in (("e", precious), ("f", tmp_path / "runs" / "f" / ".." / ".." / "precious.pt")):
+        store.put_trial(trial(name, status="completed", checkpoint_uri=str(path)))
+    assert going(store, Rule(keep_checkpoints=1), ".pt") == ["b/checkpoint.pt", "c/checkpoint.pt"]
 
 
 def test_pictures_of_a_store_that_was_moved_are_removed_where_they_are_now(store, tmp_path):

@@ -78,6 +78,16 @@ def test_a_torn_object_is_named(caplog, evaluation):
     assert "torn.parquet is damaged" in caplog.text
 
 
+@pytest.mark.parametrize("root", ["memory://art", "memory://artifacts", "memory://a/artifacts"])
+def test_the_path_below_a_root_that_is_called_like_a_folder_in_it(root):
+    files = Store(root).files
+    path = "artifacts/experiment=demo/t1/grid.png"
+    uri = files.write(path, b"picture")
+    assert files.relative(uri) == path
+    assert [files.relative(found) for found in files.files_in("artifacts/experiment=demo/t1")] == [path]
+    assert [file.path for file in files.walk()] == [path]
+
+
 def test_a_missing_bucket_is_named_with_the_fix(s3_uri):
     with pytest.raises(StoreError, match=r"cannot write s3://absent/store.*check that the bucket exists"):
         Store("s3://absent/store").check_writable()

@@ -127,6 +127,30 @@ def test_names_that_no_disk_can_hold_are_refused(store, trial, name):
         store.put_trial(trial("t", name))
 
 
+@pytest.mark.parametrize(
+    "uri",
+    ["s3://", "memory://", "memory:///", "ftp://host.invalid/x", "hdfs://host.invalid/x", "github://host/x", "no://x"],
+)
+def test_a_uri_that_leads_nowhere_is_one_error(uri, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match=uri):
+        Store(uri)
+
+
+def test_nobodys_home_is_no_store(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match="there is no store at"):
+        Store("~nobody-of-that-name/x").require()
+
+
+@pytest.mark.parametrize("content", [{"schema_version": "2"}, {"readable_from": None}, {"schema_version": [2]}])
+def test_a_marker_that_somebody_edited_is_named(store, trial, content):
+    store.put_trial(trial())
+    store.files.write("ganray-store.json", json.dumps({"format": "ganray-store", **content}).encode())
+    with pytest.raises(StoreError, match=r"ganray-store\.json is damaged"):
+        Store(store.uri).trials()
+
+
 def test_a_time_without_a_zone_is_refused(trial):
     with pytest.raises(ValueError, match="no time zone"):
         trial(updated_at=datetime(2026, 11, 1))

@@ -7,11 +7,13 @@ import threading
 import pytest
 import torch
 
-from ganray.errors import RecipeError
+from ganray.errors import RecipeError, StoreError
+from ganray.store.store import Store
 from ganray.training.checkpoint import read_checkpoint
 from ganray.training.distributed import World
 from ganray.trial import run as run_
 from ganray.trial.job import CHECKPOINT, check_batch
+from ganray.trial.record import name_of
 from ganray.trial.run import claimed, start_afresh
 
 
@@ -146,3 +148,38 @@ def test_starting_afresh_forgets_the_checkpoint_and_keeps_the_rows(job, run, row
     assert [path.name for path in job().folder.iterdir()] in ([], ["lock"])
     assert len(rows(job())["evaluations"]) == 2
     start_afresh(job(seed=9))  # nothing there: nothing to do
+
+
+def test_a_store_that_cannot_be_read_does_not_stop_a_trial_that_goes_on(job, run, rows, monkeypatch, caplog):
+    run(job(), tell=lambda report: False)  # ends at its first evaluation
+
+    def refuse(*args, **kwargs):
+        raise StoreError("cannot read the store: network is unreachable")
+
+    with monkeypatch.context() as patch:
+        for name in ("trials", "evaluations", "curves"):
+            patch.setattr(Store, name, refuse)
+        outcome, _ = run(job())
+        assert outcome.status == "completed"
+        outcome, reports = run(job())  # once more: it is done, whatever the store knows
+        assert (outcome.status, len(reports)) == ("completed", 1)
+    assert "going on without a look at this trial's past: cannot read the store" in caplog.text
+    found = rows(job())
+    assert [row["status"] for row in found["trials"]] == ["completed"]
+    assert [row["kimg"] for row in found["evaluations"]] == [0.04, 0.08]
+    assert [row["kimg"] for row in found["curves"]] == [4 * step / 1000 for step in range(1, 21)]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("sample:hubble", "hubble"),
+        ("catalog:obama", "obama"),
+        ("catalog:art-paintings:2000", "art-paintings:2000"),
+        ("/data/cats", "cats"),
+        ("cats.v2", "cats.v2"),
+        ("/data/cats.zip", "cats"),
+    ],
+)
+def test_a_data_set_that_could_not_be_opened_has_the_name_that_it_would_have(source, name):
+    assert name_of(source) == name
