@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Literal
 
+from ganray.errors import StoreError
 from ganray.report.across_rows import (
     HOUR_S,
     Filter,
@@ -116,8 +117,11 @@ def across(store: Store, wanted: Filter) -> Across:
     """Rank the recipes of all experiments on one data set; lower is better.
 
     Failed trials and distances that are not finite never rank. StoreError where the data set, the protocol or the
-    experiment is not there, or is left out and not the only one.
+    experiment is not there, or is left out and not the only one, and for a budget that is not finite.
     """
+    for option, budget in (("--at-kimg", wanted.at_kimg), ("--at-device-hours", wanted.at_device_hours)):
+        if budget is not None and not math.isfinite(budget):
+            raise StoreError(f"{option} {budget:g} is no budget; give a number")
     dataset = choose_data_set(store, wanted)
     trials = read_trials(store, dataset, wanted)
     scored = read_scores(store, dataset, wanted)

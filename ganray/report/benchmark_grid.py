@@ -182,7 +182,7 @@ def notes(board: BenchmarkTable) -> list[str]:
         found.append("memorised: fakes nearer to a training image than that image's nearest other one")
     found += [*benchmark.notes, *board.notes]
     if board.n_others and not board.others:
-        found.append(f"--with-published shows {board.n_others} numbers of other papers for these data sets")
+        found.append(f"--with-published shows {board.n_others} more published numbers for these data sets")
     return found
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from ganray.errors import StoreError
@@ -18,6 +20,9 @@ from ganray.store.store import Store
 
 APART = ("seed", "runtime", "evaluation", "budget.kimg", "data.source", "data.min_images", "data.on_corrupt")
 """Paths of a recipe that may differ within a cell: repeats, the machine's affairs, the budget, and how it is judged."""
+
+_DATA_SET = re.compile(r"(?:(?:catalog|sample):)?([^:]*)(?::\d+)?")
+"""The column `dataset`: `ffhq`, or `ffhq:2000` of a part; `catalog:ffhq:2000` where the images never came."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +66,15 @@ def match(store: Store, benchmark: Benchmark) -> Matches:
     A trial of a cell has its data set, its number of images, its resolution, and its recipe apart from `APART`. Those
     that have all but the number of images are named in the notes, unless another column has that number.
     """
-    names = {c.name for c in benchmark.columns if c.name}
-    wanted = pads.field("dataset").isin(sorted({*names, *(c.dataset for c in benchmark.columns if c.dataset)}))
+    names = "|".join(sorted({re.escape(c.name) for c in benchmark.columns if c.name}))
+    wanted = pc.match_substring_regex(pads.field("dataset"), rf"^((catalog|sample):)?({names})(:\d+)?$")
     found, notes = runs(store, benchmark, wanted)
     cells = [(cell, meaning_of(cell)) for cell in benchmark.runnable]
     result: dict[str, list[Run]] = {}
     other_numbers: dict[tuple[str, int], int] = {}
     for run in found:
         same = [c for c, meaning in cells if run.meaning == meaning and _learnt(run, c)]
-        exact = [c for c in same if run.n_images in c.column.counts or (run.status == "failed" and not run.n_images)]
+        exact = [c for c in same if _has_size(run, c)]
         if exact:
             result.setdefault(exact[0].name, []).append(run)
         elif same:
@@ -121,8 +126,13 @@ def _is_apart(path: str) -> bool:
 
 
 def _learnt(run: Run, cell: Cell) -> bool:
-    # A trial that failed before its images were there has the source as the recipe names it.
-    return run.dataset in (cell.column.name, cell.column.dataset)
+    named = _DATA_SET.fullmatch(run.dataset)
+    return named is not None and named[1] == cell.column.name
+
+
+def _has_size(run: Run, cell: Cell) -> bool:
+    early = run.status == "failed" and not run.n_images  # before its images were there: the source tells how many
+    return run.dataset == cell.column.dataset if early else run.n_images in cell.column.counts
 
 
 def _other_numbers(benchmark: Benchmark, counts: dict[tuple[str, int], int]) -> list[str]:

@@ -70,8 +70,10 @@ def plan(
 
     A seed is there once a trial completed that budget and was scored under the benchmark's protocol. One that failed
     is left alone unless `retry_failed`. `device`: the kind of device to run on, `cpu` or a GPU's name, whose measured
-    speed is preferred. Raises RecipeError for a pattern that no cell matches.
+    speed is preferred. Raises RecipeError for a pattern that no cell matches, and for a budget that is no number.
     """
+    if kimg is not None and not math.isfinite(kimg):
+        raise RecipeError(f"a budget of {kimg:g} kimg cannot be trained; give a number, such as --budget 40")
     budget = kimg or benchmark.budget_kimg
     cells = select(benchmark, patterns)
     matches = match(store, benchmark)

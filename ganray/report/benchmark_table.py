@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
 import pyarrow.dataset as pads
@@ -16,6 +17,7 @@ from ganray.report.benchmark_published import Published, PublishedRow, other_row
 from ganray.report.benchmarks import Benchmark, Cell, Column, Method, benchmark_names, load_benchmark
 from ganray.report.leaderboard import Show, half_width
 from ganray.report.lookup import Score, scores, some
+from ganray.store.location import DEFAULT_STORE
 from ganray.store.schema import EvaluationRow
 from ganray.store.store import Store
 
@@ -25,7 +27,7 @@ _READ = ("trial_id", "experiment", "kimg", "protocol", "extractor", "extractor_c
 
 @dataclass(frozen=True, kw_only=True)
 class Ours:
-    """What the store has for a cell: completed trials of one budget, one per seed.
+    """What the store has for a cell: completed trials of one budget on the same images, one per seed.
 
     `low` to `high` is Student's interval at 95 % for the mean, cut at 0; None with a single seed. `kimg` is where each
     seed's number was reached, `device_s` what these trials took in all. `is_full`: they had the benchmark's budget.
@@ -76,6 +78,8 @@ class BenchmarkTable:
     cells: tuple[TableCell, ...]
     others: tuple[PublishedRow, ...]
     n_others: int
+    elsewhere: str | None
+    """The store, where commands do not find it by themselves because it is not the default one."""
     notes: tuple[str, ...]
 
     def row(self, method: Method) -> tuple[TableCell, ...]:
@@ -137,6 +141,7 @@ def benchmark_table(
         cells=tuple(cells),
         others=others if with_published else (),
         n_others=sum(len(row.values) for row in others),
+        elsewhere=None if store.uri == str(Path(DEFAULT_STORE).absolute()) else store.uri,
         notes=(*matches.notes, *extractor_notes, *_run_notes(declared, matches, cells)),
     )
 
@@ -169,7 +174,7 @@ def _ours(found: Sequence[Run], reached: Mapping[str, Score], kimg: float, show:
     if not full and done:
         largest = max(run.budget_kimg for run in done)
         done = [run for run in done if run.has_budget(largest)]
-    counted = per_seed(full or done)
+    counted = per_seed(_same_images(full or done))
     if not counted:
         return None
     shown = [getattr(reached[run.trial_id], show) for run in counted]
@@ -192,6 +197,15 @@ def _ours(found: Sequence[Run], reached: Mapping[str, Score], kimg: float, show:
         devices=tuple(sorted({run.device for run in counted})),
         memorised=fmean(copied) if len(copied) == len(shown) else None,
     )
+
+
+def _same_images(found: Sequence[Run]) -> list[Run]:
+    """Those on the images that most seeds learnt, the oldest trial's among equals: other images, other distances."""
+    seeds: dict[str, set[int]] = {}
+    for run in found:
+        seeds.setdefault(run.dataset_fingerprint, set()).add(run.seed)
+    most = max(seeds, key=lambda name: len(seeds[name]), default="")
+    return [run for run in found if run.dataset_fingerprint == most]
 
 
 def _run_notes(benchmark: Benchmark, matches: Matches, cells: Sequence[TableCell]) -> list[str]:
@@ -224,7 +238,10 @@ def _data(cell: Cell, found: Sequence[Run]) -> list[str]:
     done = [run for run in found if run.status == "completed"]
     notes = []
     if (sets := len({run.dataset_fingerprint for run in done})) > 1:
-        notes.append(f"{cell.name}: its trials learnt {sets} different sets of images of that name and size")
+        notes.append(
+            f"{cell.name}: its trials learnt {sets} different sets of images of that name and size; those on the "
+            f"images of most seeds count"
+        )
     if other := sorted({run.n_images for run in done} - {cell.column.n}):
         numbers = " or ".join(str(n) for n in other)
         notes.append(f"{cell.name}: trained on {numbers} images; other sources say {cell.column.n}")

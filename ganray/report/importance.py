@@ -51,9 +51,10 @@ class Importances:
 def importances(sample: Sample) -> Importances:
     """fANOVA (Hutter et al., ICML 2014) and PED-ANOVA (arXiv 2304.10255) over a sample's trials.
 
-    fANOVA: the share of the variance of the distance over the whole space that a choice alone explains. PED-ANOVA:
-    how differently the best trials choose. A parameter that some recipes do not have is cut into levels with one
-    for its absence in fANOVA, which wants every parameter in every trial; PED-ANOVA knows such parameters.
+    fANOVA: of the variance over the whole space that single choices explain, the part of each; what only several of
+    them together explain is left out. PED-ANOVA: how differently the best trials choose. A parameter that some recipes
+    do not have is cut into levels with one for its absence in fANOVA, which wants every parameter in every trial;
+    PED-ANOVA knows such parameters.
     """
     from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 

@@ -6,6 +6,7 @@ import csv
 import html
 import io
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -20,6 +21,7 @@ from ganray.report.benchmark_published import Published
 from ganray.report.benchmark_table import BenchmarkTable, Ours, TableCell
 from ganray.report.benchmarks import Column
 from ganray.report.cells import Row, markdown, natural_width, table
+from ganray.store.location import STORE_VARIABLE
 
 _MISSING = "Missing cells, and what fills them:"
 
@@ -33,7 +35,9 @@ def to_rich(board: BenchmarkTable, width: int = 100) -> RenderableType:
             parts += [table(rows, list(rows[0])[2:]), Text()]
     parts += [Padding(Text(f"• {note}"), (0, 0, 0, 1)) for note in notes(board)]
     if missing := commands(board):
-        parts += [Text(), Text(_MISSING), Text("\n".join(f"  {c}" for c in missing))]
+        # On the terminal alone: tables that are passed on say nothing of where somebody's store is.
+        place = [f"export {STORE_VARIABLE}={shlex.quote(board.elsewhere)}"] if board.elsewhere else []
+        parts += [Text(), Text(_MISSING), Text("\n".join(f"  {c}" for c in [*place, *missing]))]
     return Stack(*parts)
 
 
@@ -196,8 +200,9 @@ _LATEX = {
 
 
 def escape_latex(text: str) -> str:
-    """A text that LaTeX sets as it stands, with our marks as its own symbols."""
-    return "".join(_LATEX.get(character, character) for character in text)
+    """A text that LaTeX sets as it stands, with our marks as its own symbols; `--option` keeps both hyphens."""
+    parts = ("".join(_LATEX.get(character, character) for character in part) for part in text.split("--"))
+    return "-{}-".join(parts)
 
 
 def _fitting(grid: Grid, width: int) -> list[list[Row]]:

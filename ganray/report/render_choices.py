@@ -33,7 +33,7 @@ def importance_title(found: Importances) -> str:
 def importance_notes(found: Importances) -> list[str]:
     """What the shares are, and are not."""
     notes = [
-        "fANOVA: share of the distances' variance that the choice alone explains, over all values it was given; "
+        "fANOVA: of the variance that single choices explain, the part of each, over all values it was given; "
         f"PED-ANOVA: how differently the best {_percent(found.top_share)} of the trials choose",
         "both add up to 100 %, even where no choice matters: see --effects for what is beyond chance",
     ]

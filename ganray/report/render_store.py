@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rich.table import Table
+from rich.text import Text
 
 from ganray.report.cells import NOTHING, Row, table
 from ganray.store.prune import Removable
@@ -38,7 +39,7 @@ def stats_table(uri: str, parts: Sequence[Part]) -> Table:
         }
     )
     result = table(rows, _NUMERIC)
-    result.title = uri
+    result.title = Text(uri)
     return result
 
 

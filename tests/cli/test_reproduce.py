@@ -37,6 +37,11 @@ def test_names_are_answered(ganray):
     assert (code, "did you mean 'dcgan:hubble'" in err) == (2, True)
 
 
+def test_a_list_without_a_cell_is_not_all_cells(ganray):
+    code, _, err = ganray("reproduce", "samples-64", "--cells", ",", "--dry-run")
+    assert (code, "--cells names no cell" in err) == (2, True)
+
+
 def test_missing_data_is_named_before_the_question(ganray):
     code, out, err = ganray("reproduce", "few-shot-256", "--cells", "fastgan:obama", "--yes")
     assert code == 2

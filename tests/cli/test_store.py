@@ -117,6 +117,46 @@ def test_prune_artifacts_lists_and_removes_only_with_apply(store, ganray):
     assert "nothing to remove" in ganray("store", "prune-artifacts", "--apply")[1]
 
 
+def test_drain_goes_on_to_the_next_store_where_one_does_not_answer(store, ganray, monkeypatch):
+    memory = type(fsspec.filesystem("memory"))
+    write = memory.pipe_file
+
+    def refuse(names):
+        def pipe_file(self, path, *args, **kwargs):
+            if any(name in path for name in names):
+                raise PermissionError("ExpiredToken")
+            return write(self, path, *args, **kwargs)
+
+        return pipe_file
+
+    with monkeypatch.context() as patch:
+        names = [f"drain-{n}" for n in range(3)]
+        patch.setattr(memory, "pipe_file", refuse(names))
+        for name in names:
+            Store(f"memory://{name}").put_curves([CurveRow(trial_id="a", experiment="demo", kimg=1.0)])
+        patch.setattr(memory, "pipe_file", refuse(names[1:2]))
+        code, out, err = ganray("store", "drain")
+    assert code == 2
+    assert {line.split()[-1] for line in out.splitlines()} == {"memory://drain-0", "memory://drain-2"}
+    assert "memory://drain-1" in err
+
+
+def test_a_place_with_square_brackets_is_no_markup(ganray, tmp_path, store):
+    place = tmp_path / "a[" / "]b[red]"
+    place.parent.mkdir()
+    (tmp_path / "store").rename(place)
+    for verb in ("stats", "verify", "compact"):
+        code, out, _ = ganray("store", verb, "--store", place)
+        assert "]b[red]" in out
+        assert code == 0 or verb == "verify"
+
+
+def test_a_name_that_is_no_text_is_an_error(ganray, store):
+    code, _, err = ganray("store", "compact", "--experiment", "\udcff")
+    assert code == 2
+    assert "cannot store the name" in err
+
+
 @pytest.mark.parametrize("verb", ["stats", "verify", "compact", "prune-artifacts"])
 def test_what_is_no_store_is_one_paragraph_and_2(ganray, tmp_path, verb):
     (tmp_path / "notes.txt").write_text("")

@@ -189,6 +189,14 @@ def test_unknown_names_are_answered_with_the_nearest(store, put_trial, put_score
     assert ranking(across(store, Filter(dataset="it's; DROP TABLE trials"))) == [(1, 44.0)]
 
 
+@pytest.mark.parametrize("budget", [math.nan, math.inf])
+def test_a_budget_must_be_a_number(store, budget):
+    with pytest.raises(StoreError, match=f"--at-kimg {budget:g} is no budget"):
+        across(store, Filter(at_kimg=budget))
+    with pytest.raises(StoreError, match=f"--at-device-hours {budget:g} is no budget"):
+        across(store, Filter(at_device_hours=budget))
+
+
 def test_experiments_are_chosen_by_a_pattern(store, put_trial, put_scores, recipe):
     for experiment, loss, best in (("losses", "hinge", 50.0), ("hacks", "lsgan", 40.0)):
         put_trial(experiment, content=recipe(loss), experiment=experiment)

@@ -93,6 +93,12 @@ def test_the_device_at_hand_is_preferred_and_another_one_named(store, benchmark,
     assert elsewhere.rate.basis.endswith(", not on NVIDIA T4")
 
 
+@pytest.mark.parametrize("kimg", [float("nan"), float("inf")])
+def test_a_budget_must_be_a_number(store, benchmark, kimg):
+    with pytest.raises(RecipeError, match=f"a budget of {kimg:g} kimg cannot be trained"):
+        plan(store, benchmark, kimg=kimg)
+
+
 def test_unknown_costs_come_last_and_cheap_cells_first(store, put):
     benchmark = load_benchmark("few-shot-256")
     found = plan(store, benchmark, ["*:obama", "fastgan:*"])

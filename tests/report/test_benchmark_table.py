@@ -117,12 +117,22 @@ def test_another_number_of_images_is_noted_and_not_used(put, table):
 
 def test_a_subset_goes_to_the_column_of_its_size(store, put):
     columns = {c.name: c for c in load_benchmark("large-1024").cells}
-    put("a", {400.0: 20.0}, cell=columns["fastgan:ffhq-2k"])
+    put("a", {400.0: 20.0}, cell=columns["fastgan:ffhq-2k"], dataset="ffhq:2000")  # as trials on a part are written
     put("b", {400.0: 10.0}, cell=columns["fastgan:ffhq-70k"])
+    put("c", {400.0: 30.0}, cell=columns["fastgan:art-5k"])  # somebody's own 5,000 under the set's name
     board = benchmark_table(store, "large-1024")
     found = {cell.column.id: cell.ours.mean for cell in board.cells if cell.ours}
-    assert found == {"ffhq-2k": 20.0, "ffhq-70k": 10.0}
+    assert found == {"ffhq-2k": 20.0, "ffhq-70k": 10.0, "art-5k": 30.0}
     assert board.notes == ()
+    put("d", {400.0: 15.0}, cell=columns["fastgan:ffhq-2k"], dataset="ffhq:3000", n_images=3000)
+    assert any("1 trial learnt 3000 images" in note for note in benchmark_table(store, "large-1024").notes)
+
+
+def test_a_part_that_failed_before_its_images_came_is_named_in_its_own_column(store, put):
+    cell = cell_of("fastgan:ffhq-10k", "large-1024")
+    put("a", {}, cell=cell, dataset="catalog:ffhq:10000", n_images=0, status="failed", diagnosis="no such folder")
+    (note,) = benchmark_table(store, "large-1024").notes
+    assert note.startswith("fastgan:ffhq-10k: a (seed 0) is failed")
 
 
 def test_sizes_that_sources_disagree_about_count_and_are_noted(store, put):
@@ -143,6 +153,15 @@ def test_budgets_do_not_mix(put, table):
     put("c", {400.0: 50.0}, seed=2)
     full = table()[1]["fastgan:obama"]
     assert (full.ours.values, full.ours.is_full, full.command) == ((50.0,), True, None)
+
+
+def test_different_images_of_one_name_never_share_a_mean(put, table):
+    put("z", {400.0: 10.0}, seed=0, dataset_fingerprint="beef")
+    put("a", {400.0: 40.0}, seed=1)
+    put("b", {400.0: 42.0}, seed=2)
+    board, cells = table()
+    assert cells["fastgan:obama"].ours.values == (40.0, 42.0)
+    assert any("2 different sets of images" in note and "of most seeds count" in note for note in board.notes)
 
 
 def test_a_single_seed_has_no_interval(put, table):

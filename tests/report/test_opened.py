@@ -49,6 +49,17 @@ def test_a_step_leaves_the_rows_before_it_alone(opened):
     assert len(every) == 3
 
 
+def test_nothing_is_read_before_it_is_asked_for(opened, monkeypatch):
+    reads = []
+    scan = opened.store.reader.scan
+    monkeypatch.setattr(opened.store.reader, "scan", lambda *args: reads.append(args) or scan(*args))
+    rows = opened.results().where(protocol=LITE, dataset=None).select("trial_id", "best").order_by("best").limit(3)
+    assert "best_kimg" in rows.names
+    assert not reads
+    rows.to_arrow()
+    assert reads
+
+
 def test_frames_and_sql(opened):
     frame = opened.results().where(protocol=LITE).order_by("best").to_pandas()
     assert frame[["trial_id", "best", "best_kimg", "final"]].values.tolist() == [

@@ -159,6 +159,18 @@ def test_compare_says_what_differs_and_what_came_of_it(sweep, tmp_path):
         assert page.getpixel((700, 300)) == (0, 255, 0)
 
 
+def test_compare_shows_what_stands_beside_the_best_distance(sweep, put_scores):
+    beside = {"precision": 0.625, "recall": 0.5, "density": 1.25, "coverage": 0.75, "memorised": 0.0}
+    put_scores("aaaa1111bbbb", {8.0: 10.0}, **beside)
+    put_scores("aaaa1111bbbb", {12.0: 20.25}, **dict.fromkeys(beside, 0.9))
+    found = compare(sweep, "aaaa", "aab")
+    lines = [" ".join(line.split()) for line in text_of(comparison_to_rich(found)).splitlines()]
+    for name, value in {**beside, "memorised": "0"}.items():
+        assert f"fd_lite0_1k_train {name} at best {value} –" in lines
+    assert any("new images of the same source" in note for note in found.notes)
+    assert not compare(sweep, "aabb", "aabb").notes
+
+
 def test_compare_warns_where_numbers_do_not_compare(sweep, put_trial, put_scores):
     put_trial("9999", dataset_fingerprint="other")
     put_scores("9999", {4.0: 1.0}, extractor_checksum="bad")

@@ -12,6 +12,7 @@ from ganray.report.benchmark_published import Published
 from ganray.report.benchmark_table import BenchmarkTable, Ours, TableCell, benchmark_table
 from ganray.report.benchmarks import read_benchmark
 from ganray.report.render_benchmark import TEXTS, escape_latex, to_csv, to_html, to_json, to_latex, to_markdown, to_rich
+from ganray.store.store import Store
 
 FILE = """
 title: "A & B <script>alert(1)</script> 100 %"
@@ -66,7 +67,7 @@ def board(tmp_path):
     )  # fmt: skip
     return BenchmarkTable(
         benchmark=benchmark, show="best", extractor="inception", extractor_checksum="c0de", cells=cells, others=(),
-        n_others=0, notes=("a note & more",),
+        n_others=0, elsewhere="s3://bucket/a b", notes=("a note & more",),
     )  # fmt: skip
 
 
@@ -118,6 +119,20 @@ def test_marks_are_explained_where_they_are_used(board):
     assert "- a note & more" in text
 
 
+def test_the_terminals_commands_fill_the_store_that_was_asked(board, store, monkeypatch, tmp_path):
+    def printed(board):
+        console = Console(width=100, file=io.StringIO())
+        console.print(to_rich(board, 100))
+        return console.file.getvalue()
+
+    assert "  export GANRAY_STORE='s3://bucket/a b'\n  ganray reproduce tiny\n" in printed(board)
+    for write in (to_markdown, to_html, to_latex, to_csv, to_json):
+        assert "s3://bucket" not in write(board)
+    assert benchmark_table(store, "samples-64").elsewhere == store.uri
+    monkeypatch.chdir(tmp_path)
+    assert "export" not in printed(benchmark_table(Store("runs/store"), "samples-64"))
+
+
 def test_html_escapes_and_tells_its_scopes(board):
     text = to_html(board)
     parsed = Table(text)
@@ -142,6 +157,7 @@ def test_latex_is_booktabs_and_escaped(board):
     assert r"100 \%" in text
     body = text.split(r"\midrule")[1:]
     assert all(line.count(" & ") == 3 for part in body for line in part.splitlines() if line.endswith(r"\\"))
+    assert escape_latex("--with-published") == "-{}-with-published"  # two hyphens would be set as a dash
     assert escape_latex(r"50 % of \x_{1}^2 #~$") == (
         r"50 \% of \textbackslash{}x\_\{1\}\textasciicircum{}2 \#\textasciitilde{}\$"
     )

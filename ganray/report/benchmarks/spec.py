@@ -61,7 +61,7 @@ class Column(Spec):
 
     @property
     def name(self) -> str | None:
-        """The data set's name, as the store's column `dataset` has it."""
+        """The data set's name; of a part of it the store's column `dataset` has `NAME:N`."""
         return self.dataset.split(":")[1] if self.dataset else None
 
     @property
