@@ -89,3 +89,5 @@ def command(
         raise SystemExit(130)
     if any(outcome.error for outcome in outcomes):
         raise SystemExit(2)
+    if any(result.failed for outcome in outcomes for result in outcome.results):
+        raise SystemExit(1)

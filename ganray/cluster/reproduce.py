@@ -25,6 +25,7 @@ USUAL_SEEDS = (0, 1, 2)
 """An experiment with these needs no word on its seeds in its name."""
 
 _NAME_ROOM = 24
+_ENDED = ("completed", "pruned", "failed")
 
 
 @dataclass(frozen=True)
@@ -131,22 +132,31 @@ def submissions(job: Job, options: Options) -> list[Submission]:
 
     Writes the new ones' files to `runs/EXPERIMENT.yaml`, from where `ganray sweep FILE` runs them too.
     """
-    failed = {(run.experiment, run.seed) for run in job.runs if run.status == "failed"}
+    # A seed that ended there and is wanted all the same: it failed, or was scored by another extractor's weights.
+    ended = {(run.experiment, run.seed) for run in job.runs if run.status in _ENDED}
     rest = set(job.seeds)
     found: list[Submission] = []
     for file in _earlier(job, options):
         experiment = _load(file, options)
         seeds = _seeds_of(experiment)
-        covered = {seed for seed in rest.intersection(seeds) if (experiment.name, seed) not in failed}
-        if covered:
-            found.append(Submission(file, seeds, (options.runs / experiment.name / "experiment.json").exists()))
-            rest -= covered
-    again = rest.intersection(job.retried)
-    for left, retry in ((rest - again, 0), (again, _next_retry(job, options))):
-        if left:
-            chosen = tuple(sorted(left))
-            found.append(Submission(_write(job, chosen, retry, options), chosen, False))
+        left = {seed for seed in seeds if (experiment.name, seed) not in ended}
+        # A sweep runs all of its seeds: one with more than was asked for would cost more than was said.
+        if left & rest and left <= set(job.seeds):
+            found.append(Submission(file, seeds, _was_begun(job, experiment.name, options)))
+            rest -= left
+    again = rest & {seed for _, seed in ended}
+    for chosen, retry in ((rest - again, 0), (again, _next_retry(job, options))):
+        if chosen:
+            seeds = tuple(sorted(chosen))
+            name = experiment_name(job, seeds, retry)
+            found.append(Submission(_write(job, seeds, name, options), seeds, _was_begun(job, name, options)))
     return found
+
+
+def _was_begun(job: Job, experiment: str, options: Options) -> bool:
+    """Whether there is something to resume: a folder here, or rows of another machine."""
+    here = (options.runs / experiment / "experiment.json").exists()
+    return here or any(run.experiment == experiment for run in job.runs)
 
 
 def experiment_name(job: Job, seeds: tuple[int, ...], retry: int = 0) -> str:
@@ -172,9 +182,8 @@ def _earlier(job: Job, options: Options) -> list[Path]:
     return result
 
 
-def _write(job: Job, seeds: tuple[int, ...], retry: int, options: Options) -> Path:
+def _write(job: Job, seeds: tuple[int, ...], name: str, options: Options) -> Path:
     cell = job.cell
-    name = experiment_name(job, seeds, retry)
     tree = {
         "name": name,
         **cell.tree(job.kimg),

@@ -91,6 +91,13 @@ def read_progress(experiment: Experiment, storage: JournalStorage, store: Store)
     return Progress(ended, failed, tuple(unfinished))
 
 
+def unfinished_design(experiment: Experiment, store: Store) -> list[space.Params]:
+    """What of a design has not ended, in its order; a trial that another machine has not come to yet is in no study."""
+    table = store.trials(experiment.name, columns=["trial_id", "status"])
+    ended = {row["trial_id"] for row in table.to_pylist() if row["status"] in (*ENDED, "failed")}
+    return [params for params in experiment.design or () if _trial_id(experiment, params) not in ended]
+
+
 def build_search(experiment: Experiment, storage: JournalStorage, first: list[space.Params], seen: int) -> StudySearch:
     """The search over the experiment's space; `first` are tried before anything is sampled."""
     search = experiment.settings.search

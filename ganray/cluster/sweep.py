@@ -80,7 +80,7 @@ class _Sweep:
         from ganray.cluster.earlier import add_warm_trials, rebuild_study
         from ganray.cluster.live import LiveTable
         from ganray.cluster.resources import count_slots, demand_of
-        from ganray.cluster.study import build_search, read_progress, study_storage
+        from ganray.cluster.study import build_search, read_progress, study_storage, unfinished_design
 
         self.experiment, self.options, self.console = experiment, options, console
         self.trials, self.runs, self.store, self.warm, self.started = trials, runs, store, warm, started
@@ -94,7 +94,10 @@ class _Sweep:
         self.new_warm = add_warm_trials(experiment, storage, warm)
         self.progress = read_progress(experiment, storage, store)
         self.left = max(0, trials - self.progress.finished)
-        first = list(self.progress.unfinished) if options.resume else experiment.start_params()
+        if experiment.design is not None and options.resume:
+            first = unfinished_design(experiment, store)
+        else:
+            first = list(self.progress.unfinished) if options.resume else experiment.start_params()
         self.search = build_search(experiment, storage, first[: self.left], self.progress.finished)
         self.demand = demand_of(settings.resources, cluster, sample.runtime.device)
         self.slots = count_slots(settings.resources, self.demand, cluster, max(1, self.left))

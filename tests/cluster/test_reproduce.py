@@ -1,5 +1,7 @@
 """`ganray reproduce` without Ray: which experiments it writes and sweeps, and what it does when called again."""
 
+import shutil
+
 import pytest
 from rich.console import Console
 
@@ -148,6 +150,36 @@ def test_failed_seeds_are_retried_on_request_only(call, sweeps):
     sweeps.fate = {}
     assert call(retry_failed=True)[1] == [("samples-64.dcgan.hubble.seeds-1.retry-2", [1], False)]
     assert call(retry_failed=True)[1] == []
+
+
+def test_a_cell_that_another_machine_began_is_resumed_from_its_rows(call, sweeps, options):
+    sweeps.stop_after = 0
+    call()
+    shutil.rmtree(options.runs)  # of the other machine only the rows are here
+    sweeps.stop_after = None
+    assert call()[1] == [("samples-64.dcgan.hubble", [0, 1, 2], True)]
+    assert call()[1] == []
+
+
+def test_an_earlier_sweep_with_more_seeds_than_are_asked_for_is_left_alone(call, sweeps):
+    sweeps.stop_after = 0
+    call(seeds=6)
+    sweeps.stop_after = None
+    assert call(seeds=2)[1] == [("samples-64.dcgan.hubble.seeds-0-1", [0, 1], False)]
+
+
+def test_a_seed_that_was_scored_by_other_weights_is_trained_again(call, options, benchmark):
+    call(seeds=2)
+    recipe = benchmark.runnable[0].recipe(0)
+    for n in range(4):  # most of the table's trials were scored by other weights since
+        trial_id = recipe.trial_id(f"newer-{n}")
+        put(options.store, f"newer-{n}", recipe, trial_id, "completed")
+        score = {"protocol": "fd_lite0_200_train", "extractor": "lite0", "n_fake": 200, "n_real": 100, "frechet": 1.0}
+        options.store.put_evaluation(
+            EvaluationRow(trial_id=trial_id, experiment=f"newer-{n}", kimg=recipe.budget.kimg,
+                          extractor_checksum="new", **score)
+        )  # fmt: skip
+    assert call(seeds=2)[1] == [("samples-64.dcgan.hubble.seeds-1.retry-1", [1], False)]
 
 
 def test_a_cell_that_cannot_run_does_not_stop_the_others(call, sweeps):

@@ -5,7 +5,7 @@ import math
 import optuna
 import pytest
 
-from ganray.cluster.study import build_search, read_progress, study_storage
+from ganray.cluster.study import build_search, read_progress, study_storage, unfinished_design
 from ganray.recipe.experiment import load_experiment
 from ganray.store.schema import TrialRow
 from ganray.store.store import Store
@@ -148,3 +148,16 @@ def test_given_recipes_that_were_never_proposed_are_proposed_after_all(experimen
     search = build_search(experiment, storage, list(progress.unfinished), 0)
     assert [search.suggest("a"), search.suggest("b")] == wanted
     assert search.suggest("c") not in wanted
+
+
+def test_what_is_left_of_a_design_follows_from_the_store_alone(tmp_path):
+    path = tmp_path / "grid.yaml"
+    text = FILE.replace("{int: [4, 64]}", "4").replace(", c: {uniform: [0.8, 1.0]}", "")
+    path.write_text(text.replace("search: {", "seed: {choice: [0, 1]}\nsearch: {sampler: grid, "))
+    experiment = load_experiment(path)
+    store = Store(tmp_path / "store")
+    design = list(experiment.design)
+    assert len(design) == 8
+    for params, status in zip(design, ("completed", "running", "failed", "pruned")):
+        put(store, experiment, params, status)
+    assert unfinished_design(experiment, store) == [design[1], *design[4:]]
