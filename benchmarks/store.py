@@ -18,7 +18,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import sqlite3
 import statistics
 import subprocess
@@ -27,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +133,25 @@ def fill(folder: Path, trials: int, per_trial: int, files: int, experiments: int
 # The questions, each as one sees it from the outside. Every one is asked in a process of its own.
 
 
+def ask_few_shot(place: Path) -> int:
+    """`ganray table few-shot-256`."""
+    from ganray.report.benchmark_table import benchmark_table
+    from ganray.store.store import Store
+
+    return len(benchmark_table(Store(place), "few-shot-256").cells)
+
+
+def ask_across(place: Path) -> int:
+    """`ganray leaderboard --dataset obama`."""
+    from ganray.report.across import across
+    from ganray.report.across_rows import Filter
+    from ganray.store.store import Store
+
+    return len(across(Store(place), Filter(dataset="obama")).sections)
+
+
 def ask_table(place: Path) -> int:
-    """Mean of the best FID per data set, discriminator and loss: a benchmark's table."""
+    """Mean of the best FID per data set, discriminator and loss: a benchmark's table as SQL."""
     from ganray.store.query import query
     from ganray.store.store import Store
 
@@ -147,7 +163,7 @@ def ask_table(place: Path) -> int:
 
 
 def ask_leaderboard(place: Path) -> int:
-    """`ganray leaderboard --dataset obama`."""
+    """The best trials on one data set as SQL."""
     from ganray.store.query import query
     from ganray.store.store import Store
 
@@ -175,8 +191,9 @@ def ask_sql(place: Path) -> int:
 
 
 _SQLITE_RESULTS = (
-    "SELECT t.dataset, t.discriminator, t.loss, avg(b.best), count(*) FROM trials t JOIN (SELECT trial_id, min(frechet) "
-    "AS best FROM evaluations WHERE protocol = 'fid_5k_train' GROUP BY trial_id) b USING (trial_id) GROUP BY 1, 2, 3"
+    "SELECT t.dataset, t.discriminator, t.loss, avg(b.best), count(*) FROM trials t JOIN (SELECT trial_id, "
+    "min(frechet) AS best FROM evaluations WHERE protocol = 'fid_5k_train' GROUP BY trial_id) b USING (trial_id) "
+    "GROUP BY 1, 2, 3"
 )
 _SQLITE_BEST = (
     "SELECT t.trial_id, min(e.frechet), e.kimg FROM trials t JOIN evaluations e USING (trial_id) WHERE t.dataset = "
@@ -226,6 +243,8 @@ def ask_mlflow_curve(place: Path) -> int:
 
 
 QUESTIONS: dict[str, Callable[[Path], int]] = {
+    "ganray table few-shot-256": ask_few_shot,
+    "ganray leaderboard": ask_across,
     "table": ask_table,
     "leaderboard": ask_leaderboard,
     "trial": ask_curve,
@@ -243,13 +262,13 @@ QUESTIONS: dict[str, Callable[[Path], int]] = {
 }
 
 
-def ask(question: str, place: Path, times: int = 3) -> dict[str, float]:
+def ask(question: str, place: Path, times: int = 3, python: str = sys.executable) -> dict[str, float]:
     """Median seconds, seconds of the first answer with its imports, and peak memory of the process that asked."""
-    command = [sys.executable, __file__, "--ask", question, "--place", str(place), "--times", str(times)]
+    command = [python, __file__, "--ask", question, "--place", str(place), "--times", str(times)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     print(
-        f"  {question:22} {answer['median_s']:8.3f} s   first {answer['first_s']:.2f} s   {answer['peak_mib']:.0f} MiB"
+        f"  {question:26} {answer['median_s']:8.3f} s   first {answer['first_s']:.2f} s   {answer['peak_mib']:.0f} MiB"
     )
     return answer
 
@@ -261,9 +280,14 @@ def answer(question: str, place: Path, times: int) -> None:
         began = time.perf_counter()
         rows = QUESTIONS[question](place)
         seconds.append(time.perf_counter() - began)
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    result = {"median_s": statistics.median(seconds[1:]), "first_s": seconds[0], "peak_mib": peak_mib, "rows": rows}
+    result = {"median_s": statistics.median(seconds[1:]), "first_s": seconds[0], "peak_mib": peak_mib(), "rows": rows}
     print(json.dumps(result))
+
+
+def peak_mib() -> float:
+    """The most memory that this process has had; unlike getrusage's, without what its parent had when it forked."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def append_concurrently(place: Path) -> dict[str, float]:
@@ -328,37 +352,31 @@ def make_sqlite(path: Path, trials: int, per_trial: int, experiments: int) -> No
     connection.close()
 
 
-def make_optuna(path: Path, trials: int, per_trial: int, experiments: int) -> int:
-    """As many of the trials as Optuna's SQLite storage takes in ten minutes; returns how many."""
+def make_optuna(path: Path, trials: int, per_trial: int) -> None:
+    """The trials with their intermediate values in Optuna's SQLite storage."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(study_name="bench", storage=f"sqlite:///{path}")
-    began, count = time.perf_counter(), 0
     for n in range(trials):
-        columns = evaluation_columns(n, per_trial, experiments)
+        columns = evaluation_columns(n, per_trial, 1)
         values = {
             int(k * 1000): v
             for k, v, p in zip(columns["kimg"], columns["frechet"], columns["protocol"])
             if p == PROTOCOLS[0]
         }
         study.add_trial(optuna.trial.create_trial(value=min(values.values()), intermediate_values=values))
-        count += 1
-        if time.perf_counter() - began > 600:
-            break
-    return count
 
 
-def make_mlflow(path: Path, trials: int, per_trial: int, experiments: int) -> int:
-    """As many of the trials as MLflow's SQLite store takes in ten minutes; returns how many."""
+def make_mlflow(path: Path, trials: int, per_trial: int) -> None:
+    """The trials as runs of MLflow's SQLite store, their distances as a metric."""
     from mlflow.entities import Metric
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(f"sqlite:///{path}")
     experiment = client.create_experiment("bench")
-    began, count = time.perf_counter(), 0
     for n in range(trials):
-        columns = evaluation_columns(n, per_trial, experiments)
+        columns = evaluation_columns(n, per_trial, 1)
         run = client.create_run(experiment)
         metrics = [
             Metric("fid", v, 0, int(k * 1000))
@@ -366,10 +384,6 @@ def make_mlflow(path: Path, trials: int, per_trial: int, experiments: int) -> in
             if p == PROTOCOLS[0]
         ]
         client.log_batch(run.info.run_id, metrics=metrics)
-        count += 1
-        if time.perf_counter() - began > 600:
-            break
-    return count
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Any]]:
@@ -384,7 +398,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, 
     fill(place, trials, per_trial, arguments.files, experiments)
     print(f"{trials} trials, {trials * per_trial} evaluations written in {time.perf_counter() - began:.0f} s")
     (place / "ganray-store.json").write_text('{"format": "ganray-store", "schema_version": 2, "readable_from": 1}')
-    questions = [q for q in QUESTIONS if " " not in q or q == "all rows"]
+    questions = [q for q in QUESTIONS if not q.startswith(("sqlite", "optuna", "mlflow"))]
     print("before compaction")
     yield "before", {q: ask(q, place, times=1) for q in questions}
     began = time.perf_counter()
@@ -397,7 +411,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, 
             "files_after": sum(c.files_after for c in done),
             "bytes_before": sum(c.bytes_before for c in done),
             "bytes_after": sum(c.bytes_after for c in done),
-            "peak_mib_of_this_process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "peak_mib_of_this_process": peak_mib(),
         },
     )
     print("after compaction")
@@ -406,16 +420,23 @@ def measure(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, 
     make_sqlite(folder / "rows.sqlite", trials, per_trial, experiments)
     answers = {q: ask(q, folder / "rows.sqlite") for q in QUESTIONS if q.startswith("sqlite")}
     yield "sqlite", {"bytes": (folder / "rows.sqlite").stat().st_size, **answers}
-    for name, make in (("optuna", make_optuna), ("mlflow", make_mlflow)):
-        try:
-            version(name)
-        except PackageNotFoundError:
-            print(f"{name} is not installed: left out")
+    for name, python in (("optuna", sys.executable), ("mlflow", arguments.mlflow)):
+        if python is None:
+            print("MLflow is left out: name a Python that has it with --mlflow")
             continue
         print(name)
-        count = make(folder / f"{name}.sqlite", arguments.others, per_trial, experiments)
-        answers = {q: ask(q, folder / f"{name}.sqlite", times=1) for q in QUESTIONS if q.startswith(name)}
-        yield name, {"trials": count, "values": count * per_trial // 2, **answers}
+        place = folder / f"{name}.sqlite"
+        numbers = ["--trials", str(arguments.others), "--per-trial", str(per_trial)]
+        subprocess.run([python, __file__, "--make", name, "--place", str(place), *numbers], check=True)
+        answers = {q: ask(q, place, times=1, python=python) for q in QUESTIONS if q.startswith(name)}
+        values = arguments.others * per_trial // 2
+        yield name, {"version": version_in(python, name), "trials": arguments.others, "values": values, **answers}
+
+
+def version_in(python: str, package: str) -> str:
+    """A package's version in another Python."""
+    code = f"import importlib.metadata; print(importlib.metadata.version({package!r}))"
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main() -> None:
@@ -425,14 +446,19 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=2, help="files that hold one trial's evaluations at first")
     parser.add_argument("--experiments", type=int, default=20)
     parser.add_argument("--others", type=int, default=1_000, help="trials that are put into Optuna and MLflow")
+    parser.add_argument("--mlflow", metavar="PYTHON", help="a Python that has MLflow, which wants another pyarrow")
     parser.add_argument("-o", "--output", type=Path, default=RESULT)
     parser.add_argument("--ask", help=argparse.SUPPRESS)
+    parser.add_argument("--make", choices=("optuna", "mlflow"), help=argparse.SUPPRESS)
     parser.add_argument("--append", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--times", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.ask:
         answer(arguments.ask, arguments.place, arguments.times)
+    elif arguments.make:
+        make = make_optuna if arguments.make == "optuna" else make_mlflow
+        make(arguments.place, arguments.trials, arguments.per_trial)
     elif arguments.append:
         append(arguments.place, arguments.times)
     else:
@@ -443,13 +469,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Measure everything and write it down."""
     with tempfile.TemporaryDirectory(prefix="ganray-store-") as folder:
         results = dict(measure(arguments, Path(folder)))
-    packages = ("pyarrow", "duckdb", "optuna", "mlflow")
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
+    versions = {package: version(package) for package in ("pyarrow", "duckdb", "optuna")}
     content = {
         "command": "python " + " ".join(["benchmarks/store.py", *sys.argv[1:]]),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
