@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.install-stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint docs install format clean
+.PHONY: help quickstart test packages lint docs install format clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -16,11 +16,27 @@ quickstart: $(STAMP)  ## Set up everything, then search recipes for 100 real ima
 	@$(BIN)/ganray sweep experiments/quickstart.yaml --fresh
 
 # What starts a real Ray runs file by file: a process that has been a Ray driver may be ended by Ray's own threads.
-test: $(STAMP) lint  ## Set up everything, then run the linters, the layer contract and the tests
+test: $(STAMP) packages lint  ## Set up everything, then run the linters, the layer contract and the tests
 	@$(BIN)/python -m pytest -q -m "not cluster" -n 2 --dist loadfile
-	@for file in $$(grep -l "mark.cluster" tests/cluster/*.py); do \
+	@for file in $$(grep -l "mark.cluster" tests/cluster/*.py tests/objectstore/*.py); do \
 		$(BIN)/python -m pytest -q -m cluster --durations=5 $$file || exit 1; \
 	done
+
+# A real S3 server (Ceph's radosgw on loopback) and a real browser. Where they cannot be had, their tests are skipped.
+PROGRAMS := ceph ceph-mon ceph-osd radosgw radosgw-admin chromium chromedriver
+packages:  ## Install what tests need beside Python, where apt-get and root are at hand
+	@for program in $(PROGRAMS); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
+	[ -n "$$missing" ] || exit 0; \
+	if ! command -v apt-get >/dev/null || ! $$sudo true 2>/dev/null; then \
+	  echo "NOT INSTALLED:$$missing (needs apt-get and root); the tests on real object storage or in a browser are skipped"; \
+	  exit 0; \
+	fi; \
+	echo "installing$$missing with apt-get"; \
+	$$sudo apt-get update -qq >/dev/null 2>&1; \
+	$$sudo env DEBIAN_FRONTEND=noninteractive timeout 900 apt-get install -qq -y --no-install-recommends \
+	  radosgw ceph-mon ceph-osd ceph-common chromium chromium-driver >/dev/null 2>&1 || \
+	  echo "NOT INSTALLED:$$missing (apt-get failed); the tests on real object storage or in a browser are skipped"
 
 lint: $(STAMP)  ## ruff, mypy and the import layers
 	@$(BIN)/ruff check .
