@@ -63,5 +63,5 @@ def keep_secrets_out_of_logs() -> None:
     """
     from ray.tune.execution import class_cache
 
-    names = getattr(class_cache, "ENV_VARS_TO_PROPAGATE", set())
+    names: set[str] = getattr(class_cache, "ENV_VARS_TO_PROPAGATE", set())
     names -= {name for name in names if name.startswith("AWS_")}

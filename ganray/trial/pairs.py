@@ -42,6 +42,6 @@ def redrawn(state: TrainState, numbers: Sequence[int]) -> Tensor:
 
 
 def _shrunk(images: Tensor) -> Tensor:
-    """uint8 [N, 3, R, R] at less than twice SIDE pixels: at full size the picture of a 1,024 px trial would have 25 MB."""
+    """uint8 [N, 3, R, R] below twice SIDE pixels: at full size the picture of a 1,024 px trial would have 25 MB."""
     times = images.shape[-1] // SIDE
     return images if times < 2 else F.avg_pool2d(images.float(), times).round().byte()
