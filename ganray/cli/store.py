@@ -245,6 +245,8 @@ def prune_command(
 ) -> None:
     """List checkpoints and pictures that are not worth their room; with --apply, remove them. Rows always stay.
 
+    Trials that run keep everything. A failed or pruned trial whose checkpoint goes cannot be gone on with.
+
     \b
     Examples:
       ganray store prune-artifacts

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ganray.errors import StoreError
+from ganray.recipe.messages import nearest
 from ganray.store.read import COMPACTED, FILE, experiment_of, is_compacted, newest_rows, nullable, sequence
 from ganray.store.schema import KEYS, SCHEMA_VERSION, TABLES
 from ganray.store.spool import write_now
@@ -51,6 +52,8 @@ def compact(
     was done until then holds.
     """
     store.require()
+    if experiment is not None and experiment not in (known := store.experiments()):
+        raise StoreError(f"no experiment {experiment!r} in the store {store.uri}; {nearest(experiment, known)}")
     sizes = {file.path: file.size_bytes for table in TABLES for file in store.files.walk(table)}
     for table in TABLES:
         folders: dict[str, list[str]] = {}

@@ -136,9 +136,11 @@ class Store:
     def read_artifact(self, uri: str) -> bytes:
         """The bytes behind a URI that a row holds. StoreError where the file is gone.
 
-        A store that was moved or copied still finds its artifacts: they are looked up below its new root too.
+        A store that was moved or copied still finds its artifacts: they are looked up below its new root too. Nothing
+        but artifacts is read: rows may have come from somebody else's store.
         """
-        for place in dict.fromkeys([uri, self.artifact_here(uri) or uri]):
+        here = self.artifact_here(uri)
+        for place in () if here is None else dict.fromkeys([uri, here]):
             try:
                 return self._read(place)
             except FileNotFoundError:
@@ -148,7 +150,9 @@ class Store:
     def artifact_here(self, uri: str) -> str | None:
         """Where an artifact of that URI lies in this store, wherever it was written; None for other files."""
         _, found, relative = uri.rpartition(f"/artifacts/{PARTITION}")
-        return f"{self.uri}/artifacts/{PARTITION}{relative}" if found else None
+        if not found or ".." in uri.split("/"):
+            return None
+        return f"{self.uri}/artifacts/{PARTITION}{relative}"
 
     def _read(self, uri: str) -> bytes:
         files = self.files if uri.startswith(self.uri) else open_files(uri)

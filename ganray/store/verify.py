@@ -63,7 +63,11 @@ def verify(store: Store, watch: Callable[[str], None] = lambda path: None) -> Ve
             except FileNotFoundError:
                 continue  # compacted meanwhile
             except (pa.ArrowException, OSError, ValueError) as error:
-                findings.append(Finding(relative, f"cannot be read: {str(error).splitlines()[0]}", torn=True))
+                findings.append(
+                    Finding(
+                        relative, f"cannot be read: {(str(error) or type(error).__name__).splitlines()[0]}", torn=True
+                    )
+                )
     findings += _dangling(store)
     return Verdict(files, rows, tuple(findings))
 

@@ -4,7 +4,7 @@ import dataclasses
 import io
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Recorder:
         self.store = Store(job.store)
         self.checkpoint_uri = job.files.checkpoint_uri
         self.created_at = datetime.fromtimestamp(state.started_at_s, UTC)
+        self._written_at = self.created_at
         self.findings: tuple[Diagnosis, ...] = ()
         self._readings: list[Mapping[str, Any]] = []
         self._evaluations: list[Mapping[str, Any]] = []
@@ -73,6 +74,8 @@ class Recorder:
         """Append the trial's row as it is now."""
         state = self.state
         state.tick()
+        # The newest row counts, also where the clock was put back in between.
+        self._written_at = max(now(), self._written_at + timedelta(microseconds=1))
         self.store.put_trial(
             TrialRow(
                 **_of_recipe(self.job),
@@ -94,6 +97,7 @@ class Recorder:
                 checkpoint_uri=self.checkpoint_uri,
                 skipped_files=tuple(bad.name for bad in self.images.skipped),
                 created_at=self.created_at,
+                updated_at=self._written_at,
             )
         )
 

@@ -154,7 +154,7 @@ def test_a_place_with_square_brackets_is_no_markup(ganray, tmp_path, store):
 def test_a_name_that_is_no_text_is_an_error(ganray, store):
     code, _, err = ganray("store", "compact", "--experiment", "\udcff")
     assert code == 2
-    assert "cannot store the name" in err
+    assert "no experiment '\\udcff'" in err
 
 
 @pytest.mark.parametrize("verb", ["stats", "verify", "compact", "prune-artifacts"])

@@ -316,6 +316,12 @@ def test_no_store_is_named(tmp_path):
         list(compact(Store(tmp_path / "nothing")))
 
 
+def test_an_experiment_that_is_not_there_is_named(store, fill):
+    fill(store)
+    with pytest.raises(StoreError, match=r"no experiment 'on' in the store .*one"):
+        list(compact(store, "on"))
+
+
 def test_many_small_files_are_met_with_a_hint_once(tmp_path, evaluation, caplog, monkeypatch):
     monkeypatch.setattr("ganray.store.read.MANY_FILES", 2)
     store = Store(tmp_path / "store")

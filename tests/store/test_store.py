@@ -256,6 +256,14 @@ def test_artifacts_are_replaced_and_found_after_a_move(store, tmp_path):
         moved.read_artifact("/nowhere/a.png")
 
 
+def test_a_row_can_name_nothing_but_artifacts(store, tmp_path):
+    (tmp_path / "secret.txt").write_text("secret")
+    inside = store.put_artifact("demo", "t1", "grid.png", b"one")
+    for uri in (f"{tmp_path}/secret.txt", f"{Path(inside).parent}/../../../../secret.txt"):
+        with pytest.raises(StoreError, match="no artifact at"):
+            store.read_artifact(uri)
+
+
 def test_a_relative_path_does_not_follow_the_working_directory(tmp_path, monkeypatch, trial):
     monkeypatch.chdir(tmp_path)
     store = Store("runs/store")

@@ -1,6 +1,7 @@
 """One trial from images to rows; resumed wherever it was left."""
 
 import io
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,16 @@ def test_the_networks_of_a_distance_do_not_move_the_random_numbers(job):
     assert run_.load_perception(job(**fastgan).recipe, torch.device("cpu")).distance is not None
     assert torch.equal(before, torch.get_rng_state())
     assert run_.load_perception(job().recipe, torch.device("cpu")) == Perception()
+
+
+def test_the_newest_row_counts_although_the_clock_was_put_back(job, run, rows, monkeypatch):
+    times = [datetime(2031, 1, 1, tzinfo=UTC)]
+
+    def earlier():
+        times.append(times[-1] - timedelta(hours=1))
+        return times[-1]
+
+    monkeypatch.setattr("ganray.trial.record.now", earlier)
+    assert run(job())[0].status == "completed"
+    assert len(times) > 2
+    assert [row["status"] for row in rows(job())["trials"]] == ["completed"]
