@@ -1,11 +1,15 @@
 """Fixtures that every test shares: few threads, a private cache, the shared data where it is there."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell lets what it starts in the background ignore Ctrl-C, and so would every process that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED_DATA = Path(os.environ.get("GANRAY_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
