@@ -102,19 +102,12 @@ def _rows(store: Store, table: str, paths: list[str]) -> tuple[pa.Table, list[st
 
     Damaged files, those that went away, and those with columns that are not known here stay out.
     """
-    rows, used = read_all(store, table, []), []
+    rows, used = _with_file(table).empty_table(), []
     for start in range(0, len(paths), _BATCH):
         parts = {path: part for path, part in _parts(store, table, paths[start : start + _BATCH]) if part is not None}
         used += list(parts)
         rows = newest_rows(pa.concat_tables([rows, *parts.values()]), table)
     return rows, used
-
-
-def read_all(store: Store, table: str, paths: list[str]) -> pa.Table:
-    """All rows of these files, with the column that says which file each came from."""
-    parts = [part for _, part in _parts(store, table, paths) if part is not None]
-    schema = nullable(table).append(pa.field(FILE, pa.string()))
-    return pa.concat_tables([schema.empty_table(), *parts])
 
 
 def _parts(store: Store, table: str, paths: list[str]) -> list[tuple[str, pa.Table | None]]:
@@ -148,5 +141,9 @@ def _conformed(rows: pa.Table, table: str, path: str) -> pa.Table:
         rows[field.name].cast(field.type) if field.name in rows.schema.names else pa.nulls(rows.num_rows, field.type)
         for field in nullable(table)
     ]
-    schema = nullable(table).append(pa.field(FILE, pa.string()))
-    return pa.table([*columns, pa.repeat(path, rows.num_rows)], schema=schema)
+    return pa.table([*columns, pa.repeat(path, rows.num_rows)], schema=_with_file(table))
+
+
+def _with_file(table: str) -> pa.Schema:
+    """A table's columns, and the one that says which file a row came from."""
+    return nullable(table).append(pa.field(FILE, pa.string()))

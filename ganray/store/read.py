@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
+import pyarrow.fs as pafs
 
 from ganray.errors import StoreError
 from ganray.store.files import Files
@@ -33,7 +34,7 @@ FILE = "__filename"
 MANY_FILES = 5_000
 """From so many small files on, reading takes seconds, and the user is told what helps."""
 _RELISTINGS = 20
-_LISTERS = 16
+_AT_ONCE = 16
 _NAME_LIMIT_BYTES = 200
 
 
@@ -85,7 +86,7 @@ class Reader:
     def _listed(self, table: str, experiment: str | None) -> list[str]:
         wanted = self._files.folders_in(table) if experiment is None else [partition(experiment)]
         folders = [f"{table}/{folder}" for folder in wanted if folder.startswith(PARTITION)]
-        with ThreadPoolExecutor(_LISTERS) as pool:  # on S3 each costs a round trip
+        with ThreadPoolExecutor(_AT_ONCE) as pool:  # on S3 each costs a round trip
             return [
                 path for paths in pool.map(self._files.files_in, folders) for path in paths if path.endswith(".parquet")
             ]
@@ -117,9 +118,9 @@ class Reader:
 
         return self.consistently(read)
 
-    def snapshot(self, table: str, columns: Sequence[str] | None = None) -> Snapshot:
+    def snapshot(self, table: str) -> Snapshot:
         """The newest rows, those of compacted files unread. Raises Vanished; see `consistently`."""
-        return self._snapshot(table, None, None, columns)
+        return self._snapshot(table, None, None, None, is_streamed=True)
 
     def consistently(self, read: Callable[[], pa.Table]) -> pa.Table:
         """What `read` gives; it is called again where a compaction took files away meanwhile."""
@@ -128,10 +129,18 @@ class Reader:
                 return read()
             except Vanished:
                 time.sleep(0.02 * attempt)
-        raise StoreError(f"the files of the store {self._files.root} change faster than they can be read; try again")
+        raise StoreError(
+            f"the files of the store {self._files.root} change faster than they can be read, or its network fails "
+            f"again and again; try again later"
+        )
 
     def _snapshot(
-        self, table: str, experiment: str | None, trial_id: str | None, columns: Sequence[str] | None
+        self,
+        table: str,
+        experiment: str | None,
+        trial_id: str | None,
+        columns: Sequence[str] | None,
+        is_streamed: bool = False,
     ) -> Snapshot:
         whole, others = _divided(self.paths(table, experiment))
         if trial_id is not None:
@@ -146,26 +155,50 @@ class Reader:
         if not whole:
             return Snapshot(table, None, newest_rows(fresh, table))
         try:
-            return self._with_settled(table, self._undamaged(whole), fresh, needed, of_trial)
+            return self._with_settled(table, self._undamaged(whole), fresh, needed, of_trial, is_streamed)
         except (pa.ArrowException, OSError) as error:
             if self.leave_out_damaged(Snapshot(table, None, fresh, tuple(whole))):
                 raise Vanished from error
             raise
 
     def _with_settled(
-        self, table: str, whole: list[str], fresh: pa.Table, columns: list[str], of_trial: pads.Expression | None
+        self,
+        table: str,
+        whole: list[str],
+        fresh: pa.Table,
+        columns: list[str],
+        of_trial: pads.Expression | None,
+        is_streamed: bool,
     ) -> Snapshot:
-        dataset = self._dataset(table, whole)
+        dataset = self._fetched(table, whole) if is_streamed else self._dataset(table, whole)
         if of_trial is not None:
             dataset = dataset.filter(of_trial)
         if fresh.num_rows:
             again = pc.field("trial_id").isin(pc.unique(fresh["trial_id"]).to_pylist())
-            fresh = pa.concat_tables([fresh, dataset.to_table(columns=columns, filter=again)])
+            old = self._dataset(table, whole).to_table(columns=columns, filter=again)
+            fresh = pa.concat_tables([fresh, old])
             dataset = dataset.filter(~again)
         return Snapshot(table, dataset, newest_rows(fresh, table), tuple(whole))
 
     def _dataset(self, table: str, paths: list[str]) -> pads.Dataset:
         return pads.dataset(paths, schema=nullable(table), format="parquet", filesystem=self._files.arrow)
+
+    def _fetched(self, table: str, whole: list[str]) -> pads.Dataset:
+        """The compacted files for an engine that streams them: remote ones are fetched first, as they are.
+
+        Where a file system that is written in Python (fsspec's) fails in mid-stream, DuckDB and pyarrow can wait for
+        each other for ever. Raises Vanished, StoreError.
+        """
+        if isinstance(self._files.arrow, pafs.LocalFileSystem):
+            return self._dataset(table, whole)
+        try:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                contents = list(pool.map(self._files.read, whole))
+        except FileNotFoundError as error:
+            raise Vanished(str(error)) from None
+        parquet = pads.ParquetFileFormat()
+        fragments = [parquet.make_fragment(pa.BufferReader(content)) for content in contents]
+        return pads.FileSystemDataset(fragments, nullable(table), parquet)
 
     def leave_out_damaged(self, *snapshots: Snapshot) -> bool:
         """Look for damage in the compacted files behind these, all of each; whether some are to be left out now.
