@@ -57,7 +57,7 @@ def command(
     interpolate: int | None,
     label: str | None,
 ) -> None:
-    """Draw images from a checkpoint, a path or an fsspec URI (its EMA where there is one).
+    """Draw images from a checkpoint, a path or an fsspec URI (its EMA where there is one), or an exported generator.
 
     \b
     Examples:
@@ -66,6 +66,7 @@ def command(
       ganray sample checkpoint.pt --grid 100x50 --folder fakes/
       ganray sample checkpoint.pt --truncation 0.7
       ganray sample checkpoint.pt --interpolate 10 -o walk.png
+      ganray sample generator.safetensors --seed 7
       ganray sample checkpoint.pt --class owl --grid 5x5 -o owls.png
     """
     if folder is None and output.suffix.lower() not in SUFFIXES:

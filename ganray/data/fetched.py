@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ganray.data.paths import cache_root
 from ganray.errors import WeightsError
+from ganray.recipe.secrets import masked
 from ganray.recipe.uris import is_remote, refuse_credentials
 
 
@@ -36,8 +37,8 @@ def fetched(place: str | Path) -> Path:
         raise WeightsError(f"a checkpoint's URI cannot be used: {error}") from None
     except Exception as error:  # every backend has exceptions of its own
         raise WeightsError(
-            f"{uri} cannot be fetched: {type(error).__name__}: {error}; check the network and the credentials in the "
-            f"environment"
+            f"{uri} cannot be fetched: {type(error).__name__}: {masked(str(error))}; check the network and the "
+            f"credentials in the environment"
         ) from error
     finally:
         if temporary is not None:

@@ -45,8 +45,9 @@ def read_yaml(path: Path) -> Source:
         raise RecipeError(f"{path}: cannot be read: {error}") from None
     try:
         root = yaml.compose(text, Loader=Loader)
+        _expanded(root, {})
         tree = yaml.load(text, Loader=Loader)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise RecipeError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
@@ -85,6 +86,25 @@ Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in Loader.yaml_implicit_resolvers.items()
 }
+
+
+MOST_VALUES = 100_000
+
+
+def _expanded(node: yaml.Node | None, sizes: dict[int, int]) -> int:
+    """How many values a node stands for, each alias in full. YAMLError where it never ends, or at too many.
+
+    Ten short lines of aliases of aliases can stand for a billion values.
+    """
+    if id(node) not in sizes:
+        sizes[id(node)] = MOST_VALUES  # of a node that holds itself
+        values = node.value if isinstance(node, yaml.CollectionNode) else ()
+        children = [child for value in values for child in (value if isinstance(value, tuple) else (value,))]
+        sizes[id(node)] = 1 + sum(_expanded(child, sizes) for child in children)
+        if sizes[id(node)] > MOST_VALUES:
+            assert node is not None
+            raise _mistake(f"its aliases (`*name`) stand for more than {MOST_VALUES:,} values", node)
+    return sizes[id(node)]
 
 
 def _mistake(problem: str, node: yaml.Node) -> yaml.YAMLError:

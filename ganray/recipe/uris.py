@@ -2,7 +2,13 @@
 
 import re
 
-_SECRETS = (r"^[^/]+://[^/?#]*@", r"[?&](X-Amz-|sig=|token=|password=)")
+_SECRETS = (
+    # Anywhere, not at the beginning alone: fsspec chains URIs, as in zip://a.zip::https://USER:PASSWORD@HOST/.
+    r"://[^/?#]*@",
+    # A secret key may hold slashes; what follows a colon is no user where it is a port.
+    r"://[^/?#@:]+:(?!\d+(?:[/?#]|$))[^@]*@",
+    r"[?&](X-Amz-|X-Goog-|AWSAccessKeyId=|sig=|signature=|[\w-]*token=|password=|passwd=|secret=|[\w-]*api_?key=)",
+)
 
 
 def is_remote(place: str) -> bool:
@@ -17,7 +23,7 @@ def holds_credentials(uri: str) -> bool:
 
 def refuse_credentials(uri: str) -> str:
     """The URI as it is. ValueError, which does not repeat the URI, where it holds a secret."""
-    if is_remote(uri) and holds_credentials(uri):
+    if "://" in uri and holds_credentials(uri):
         raise ValueError(
             "this URI holds credentials, which would end up in rows and reports; leave them out and set them in the "
             "environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...) or in fsspec's settings"

@@ -118,11 +118,13 @@ def _spare_pictures(store: Store, rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _size(uri: str, trial_id: str) -> int | None:
-    """Bytes of a checkpoint; None where it is not to be found from here, or not in a folder of its trial's.
+    """Bytes of a checkpoint; None where it is not to be found from here, or not where a trial has its checkpoint.
 
-    A row may come from anybody's store, so it is not believed when it names another file of this machine.
+    A row may come from anybody's store, trial id and all, so it is not believed when it names another file of this
+    machine.
     """
-    if uri.split("/")[-2:-1] != [trial_id]:
+    parts = uri.split("/")
+    if parts[-3:] != ["trials", trial_id, "checkpoint.pt"] or ".." in parts:
         return None
     if "://" not in uri:
         path = Path(uri)

@@ -7,12 +7,16 @@ import errno
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow.fs as pafs
 
 from ganray.errors import StoreError
+from ganray.recipe.secrets import masked
 from ganray.store.files import ELSEWHERE, Found
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 _log = logging.getLogger(__name__)
 
@@ -161,9 +165,14 @@ def retried(call: Callable[[], T], patience_s: float) -> T:
         stop=stop_after_delay(patience_s),
         wait=wait_exponential_jitter(initial=0.2, max=5.0),
         reraise=True,
-        before_sleep=lambda state: _log.debug("trying again: %s", state.outcome and state.outcome.exception()),
+        before_sleep=_note,
     )
     return attempts(call)
+
+
+def _note(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _log.debug("trying again: %s", error and reason(error))
 
 
 def may_pass(error: BaseException) -> bool:
@@ -187,10 +196,10 @@ def _no_bucket(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """The error in a few words."""
+    """The error in a few words, without the secrets that a server's answer may quote."""
     answer = _answer(error)
     name, text = answer.get("Code") or type(error).__name__, answer.get("Message") if answer else str(error)
-    return f"{name}: {text}" if text else name
+    return masked(f"{name}: {text}") if text else name
 
 
 def _remedy(error: Exception) -> str:

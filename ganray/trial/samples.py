@@ -12,8 +12,8 @@ from ganray.data.fetched import fetched
 from ganray.data.grid import image_grid
 from ganray.errors import GanrayError
 from ganray.evaluation.sampling import chunks, draw_images, interpolate_images
-from ganray.training.checkpoint import load_generator
 from ganray.training.distributed import pick_device
+from ganray.training.export import export_generator, open_generator
 
 MOST_LISTED = 10  # classes that an error names
 
@@ -36,12 +36,12 @@ class Wanted:
 def write_samples(checkpoint: str | Path, wanted: Wanted, device: str, output: Path, folder: Path | None) -> str:
     """Write one grid PNG, or each image to a file in `folder`; return a sentence that says so.
 
-    `checkpoint` is a path or an fsspec URI.
+    `checkpoint` is a path or an fsspec URI of a checkpoint, or of what `ganray export-generator` wrote.
 
     Raises GanrayError where the generator has no such class, or latents that cannot be truncated.
     """
     chosen = pick_device(device)
-    saved = load_generator(fetched(checkpoint), chosen)
+    saved = open_generator(fetched(checkpoint), chosen)
     spec, side = saved.recipe.generator, saved.recipe.data.resolution
     index = None if wanted.label is None else class_index(wanted.label, saved.classes, checkpoint)
     n_classes, count = len(saved.classes), wanted.columns * wanted.rows
@@ -78,3 +78,11 @@ def class_index(label: str, classes: Sequence[str], checkpoint: str | Path) -> i
     hint = f"did you mean {near[0]}?" if near else f"give a name or an index from 0 to {len(classes) - 1}"
     listed = ", ".join(classes[:MOST_LISTED]) + (", ..." if len(classes) > MOST_LISTED else "")
     raise GanrayError(f"{checkpoint} has no class {label!r}, but {len(classes)}: {listed}; {hint}")
+
+
+def share_generator(checkpoint: str | Path, target: Path) -> str:
+    """Write a checkpoint's generator as safetensors; return a sentence that says what of its origin it tells."""
+    saved = export_generator(fetched(checkpoint), target)
+    told = f"its recipe (with data.source {saved.recipe.data.source}), {saved.kimg:g} kimg"
+    classes = f", {len(saved.classes)} classes" if saved.classes else ""
+    return f"wrote {target}: {target.stat().st_size / 1e6:.1f} MB, with {told}{classes}"

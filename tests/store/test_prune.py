@@ -13,7 +13,7 @@ from ganray.store.verify import verify
 @pytest.fixture
 def checkpoint(tmp_path):
     def make(name, size=100):
-        path = tmp_path / "runs" / name / "checkpoint.pt"
+        path = tmp_path / "runs" / "demo" / "trials" / name / "checkpoint.pt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes(size))
         return str(path)
