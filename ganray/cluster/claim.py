@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+from ganray.cluster.lease import LEASE, LOCK
 from ganray.errors import RecipeError, StoreError
 from ganray.recipe.definition import definition_hash
 from ganray.recipe.experiment import Experiment
@@ -24,6 +25,8 @@ class Claim:
     folder: Path
     from_store: bool = False
     """The sweep ran elsewhere and left no study here: what is known of it stands in the store."""
+    is_resumed: bool = False
+    """There is an earlier sweep to go on with."""
 
     @property
     def study(self) -> Path:
@@ -47,8 +50,8 @@ def refuse_other_definition(experiment: Experiment, store: Store) -> None:
     )
 
 
-def claim_folder(experiment: Experiment, runs: Runs, store: Store, *, resume: bool, fresh: bool) -> Claim:
-    """The sweep's folder: new, resumed or begun afresh, as the user said.
+def claim_folder(experiment: Experiment, runs: Runs, store: Store, *, resume: bool | None, fresh: bool) -> Claim:
+    """The sweep's folder: new, resumed or begun afresh, as the user said; `resume` None: whichever it needs.
 
     Raises RecipeError where there is an earlier sweep and nothing was said of it, or where the file has changed;
     StoreError where the runs' URI cannot be reached.
@@ -66,15 +69,15 @@ def claim_folder(experiment: Experiment, runs: Runs, store: Store, *, resume: bo
                 f"{runs.place(experiment.name)} holds no sweep to resume, nor does {store.uri}; leave --resume out to "
                 f"start one"
             )
-        if known and not resume:
+        if known and resume is False:
             raise RecipeError(
                 f"{store.uri} holds {known} trial(s) of this sweep, which ran on another machine or in another folder "
                 f"than {runs.place(experiment.name)}; --resume goes on from the store, --fresh begins again (rows in "
                 f"the store stay), --set name=OTHER starts another one"
             )
         _write(manifest, experiment, runs)
-        return Claim(claim.folder, from_store=bool(known))
-    if not resume:
+        return Claim(claim.folder, from_store=bool(known), is_resumed=bool(known))
+    if resume is False:
         raise RecipeError(
             f"{runs.place(experiment.name)} holds a sweep of this name; --resume continues it, --fresh forgets its "
             f"checkpoints and study (rows in the store stay), --set name=OTHER starts another one"
@@ -85,7 +88,7 @@ def claim_folder(experiment: Experiment, runs: Runs, store: Store, *, resume: bo
             f"{experiment.source.path} has changed since the sweep in {runs.place(experiment.name)} began, so its "
             f"trials could not be compared; undo the change, or start another sweep with --set name=OTHER"
         )
-    return claim
+    return Claim(claim.folder, is_resumed=True)
 
 
 def _write(manifest: Path, experiment: Experiment, runs: Runs) -> None:
@@ -117,7 +120,12 @@ def fetch_state(experiment: str, runs: Runs) -> None:
 def _forget(experiment: Experiment, runs: Runs) -> None:
     if runs.is_remote:
         runs.remove(experiment.name)
-    shutil.rmtree(runs.folder / experiment.name, ignore_errors=True)
+    folder = runs.folder / experiment.name
+    for path in folder.iterdir() if folder.exists() else ():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name not in (LOCK, LEASE):  # this driver's own
+            path.unlink(missing_ok=True)
 
 
 def _trials_of(experiment: Experiment, store: Store) -> int:

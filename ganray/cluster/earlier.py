@@ -194,6 +194,8 @@ def _found(experiment: Experiment, rows: list[dict[str, Any]], fingerprint_of: F
     row = rows[0]
     if row["status"] not in ("completed", "pruned"):
         return f"{row['status']}"
+    if row["lineage"]:
+        return "of changing recipes"
     if not any(each["protocol"] for each in rows):
         return "without a value"
     value = _value(rows, experiment.metric)

@@ -11,7 +11,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ganray.cluster.budget import Budget
 from ganray.recipe.distributions import Scalar
+from ganray.trial.member import OURS
 
 ENDED = ("completed", "pruned", "failed")
 STYLES = {"running": "cyan", "completed": "green", "pruned": "yellow", "failed": "red", "waiting": "dim"}
@@ -51,11 +53,11 @@ class LiveTable(tune.Callback):
         trials: int,
         console: Console,
         done_before: int = 0,
-        deadline: float | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.metric, self.budget_kimg, self.trials, self.console = metric, budget_kimg, trials, console
         self.done_before = done_before
-        self.deadline = deadline
+        self.budget = budget or Budget()
         self.lines: dict[str, Line] = {}
         self.started = time.monotonic()
         self.note = "starting the slots (the first start takes about half a minute)"
@@ -80,7 +82,7 @@ class LiveTable(tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if trial.trial_id not in self.lines:
-            params = {key: value for key, value in trial.config.items() if key != "slot"}
+            params = {key: value for key, value in trial.config.items() if key not in OURS}
             self.lines[trial.trial_id] = Line(self.done_before + len(self.lines) + 1, "", params)
 
     def on_trial_result(
@@ -94,20 +96,30 @@ class LiveTable(tune.Callback):
         line.images_per_s = result.get("train/images_per_s", line.images_per_s)
         line.status, line.diagnosis = result["status"], result.get("diagnosis")
         line.findings = result.get("diagnoses", line.findings)
-        if line.status == "running" and result["done"] and line.kimg < self.budget_kimg:
+        if line.status == "running" and result["done"] and not self.budget.is_over and line.kimg < self.budget_kimg:
             line.status = "pruned"
+        if result.get("slot_replaced"):
+            self.say(f"slot {result['slot']} on {result['node']} {result['slot_replaced']}")
         self._say(line)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         line = self.lines[trial.trial_id]
-        time_is_up = self.deadline is not None and time.monotonic() >= self.deadline
-        if line.status == "running" and not time_is_up:
+        if line.status == "running" and not self.budget.is_over:
             line.status = "pruned"
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         line = self.lines[trial.trial_id]
         line.status, line.diagnosis = "failed", "the slot died; see --verbose"
         self._say(line)
+
+    @property
+    def deadline(self) -> float | None:
+        """When time is up, on time.monotonic's clock."""
+        return self.budget.deadline
+
+    def say(self, text: str) -> None:
+        """A line for the user that stays: above the table on a terminal."""
+        self.console.print(text, style="yellow", highlight=False, soft_wrap=True, markup=False)
 
     @property
     def best(self) -> Line | None:

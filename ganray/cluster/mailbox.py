@@ -4,9 +4,6 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_DELIVERIES = 4
-"""A job whose workers died this often without reporting anything new is failed: it would die for ever."""
-
 Result = dict[str, Any]
 
 
@@ -14,7 +11,6 @@ Result = dict[str, Any]
 class _Job:
     id: int
     content: Any
-    deliveries: int = 0
     last_kimg: float = -1.0
     ended: bool = False
     may_go_on: bool = False
@@ -23,14 +19,21 @@ class _Job:
 
 
 class Mailbox:
-    """One job at a time. A report waits until Tune has judged it, so that a stopped trial stops right there."""
+    """One job at a time. A report waits until Tune has judged it, so that a stopped trial stops right there.
+
+    Workers that were started again get the same job once more; how often a trial may kill its workers is counted in
+    its own folder (`ganray.trial.attempts`), which outlives this actor.
+    """
 
     def __init__(self) -> None:
         self._changed = asyncio.Condition()
         self._job: _Job | None = None
         self._closed = False
+        self._evacuating = False
+        self._left = False
         self._error: str | None = None
-        self._workers_ready = False
+        self._nodes: tuple[str, ...] = ()
+        self._count = 0
 
     # The Trainable's side
 
@@ -55,47 +58,79 @@ class Mailbox:
                 raise RuntimeError(self._error)
             return job.results.pop(0)
 
+    async def leave(self, job_id: int) -> None:
+        """The job's workers are to stop at their report and let go of the trial: another slot may go on with it."""
+        async with self._changed:
+            self._current(job_id).ended = True
+            self._changed.notify_all()
+
     async def group_died(self, error: str) -> None:
         """The worker group cannot be kept alive."""
         async with self._changed:
             self._error = error
             self._changed.notify_all()
 
-    async def workers_ready(self) -> bool:
-        """Whether a worker has ever asked for a job."""
-        return self._workers_ready
+    async def nodes(self) -> tuple[str, ...]:
+        """Ids of the nodes on which the workers are; empty before they have ever been there."""
+        return self._nodes
 
-    async def close(self) -> None:
-        """No further jobs: the workers return."""
+    async def count_results(self) -> int:
+        """How many results have ever come in."""
+        return self._count
+
+    async def evacuate(self) -> bool:
+        """The workers are to save what they have and start again elsewhere; False where they know already."""
+        async with self._changed:
+            if self._evacuating:
+                return False
+            self._evacuating = True
+            self._changed.notify_all()
+            return True
+
+    async def close(self) -> bool:
+        """No further jobs: the workers return. Answers whether there are any to wait for."""
         async with self._changed:
             self._closed = True
             self._changed.notify_all()
+            return bool(self._nodes)
+
+    async def wait_until_left(self, timeout_s: float) -> bool:
+        """Whether the workers have saved what they had and gone."""
+        async with self._changed:
+            try:
+                await asyncio.wait_for(self._changed.wait_for(lambda: self._left), timeout_s)
+            except TimeoutError:
+                return False
+            return True
 
     # The main worker's side
 
+    async def hello(self, nodes: tuple[str, ...]) -> None:
+        """The workers have started, on these nodes."""
+        self._nodes, self._evacuating = nodes, False
+
     async def wants_pause(self) -> bool:
         """Whether the job is to be left where it is, with a checkpoint."""
-        return self._closed
+        return self._closed or self._evacuating
 
     async def next_job(self, done_id: int, timeout_s: float) -> tuple[str, int, Any]:
-        """("job", id, content), ("idle", 0, None) after the timeout, or ("closed", 0, None)."""
+        """("job", id, content), ("idle", 0, None) after the timeout, ("move", 0, None) or ("closed", 0, None)."""
         async with self._changed:
-            self._workers_ready = True
             try:
                 await asyncio.wait_for(
-                    self._changed.wait_for(lambda: self._closed or self._waiting(done_id)), timeout_s
+                    self._changed.wait_for(lambda: self._closed or self._evacuating or self._waiting(done_id)),
+                    timeout_s,
                 )
             except TimeoutError:
                 return "idle", 0, None
             if self._closed:
+                self._left = True
+                self._changed.notify_all()
                 return "closed", 0, None
+            if self._evacuating:
+                return "move", 0, None
             job = self._job
             assert job is not None
-            job.deliveries += 1
-            if job.deliveries > MAX_DELIVERIES:
-                kimg = max(0.0, job.last_kimg)
-                self._put(job, {"done": True, "status": "failed", "kimg": kimg, "diagnosis": _died_often()})
-                return "idle", 0, None
             return "job", job.id, job.content
 
     async def report(self, job_id: int, result: Result) -> bool:
@@ -122,8 +157,8 @@ class Mailbox:
     def _put(self, job: _Job, result: Result) -> None:
         job.ended = job.ended or bool(result["done"])
         job.last_kimg = max(job.last_kimg, result["kimg"])
-        job.deliveries = 1  # it came further than before: whoever dies next is counted anew
         job.results.append(result)
+        self._count += 1
         self._changed.notify_all()
 
     def _current(self, job_id: int) -> _Job:
@@ -136,10 +171,3 @@ class Mailbox:
 
     def _is_wanted(self, job_id: int) -> bool:
         return not self._closed and self._job is not None and self._job.id == job_id and not self._job.ended
-
-
-def _died_often() -> str:
-    return (
-        f"worker-died: the workers died {MAX_DELIVERIES} times while training this recipe (out of memory?); "
-        f"make the networks or budget.batch_size smaller"
-    )

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ray import tune
@@ -17,20 +18,23 @@ PAUSE_S = 60.0
 
 
 class PrunedRows(tune.Callback):
-    """Marks trials `pruned` as Tune ends them early; not those that the deadline ends, which can be resumed.
+    """Marks trials `pruned` as Tune ends them early; not those that the end of the sweep breaks off.
 
     Where the store does not answer they are marked later: a sweep must not end for it.
     """
 
-    def __init__(self, store: Store, experiment: str, deadline: float | None) -> None:
-        self.store, self.experiment, self.deadline = store, experiment, deadline
+    def __init__(self, store: Store, experiment: str, is_over: Callable[[], bool] = lambda: False) -> None:
+        self.store, self.experiment, self.is_over = store, experiment, is_over
         self._unmarked: list[str] = []
         self._not_before = 0.0
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its callbacks to restore a sweep; ours is resumed from the study and the store.
+        return {}
+
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         result = trial.last_result or {}
-        time_is_up = self.deadline is not None and time.monotonic() >= self.deadline
-        if result.get("status") == "running" and not time_is_up:
+        if result.get("status") == "running" and not self.is_over():
             self._unmarked.append(result["trial"])
             self.mark()
 

@@ -3,8 +3,10 @@
 import logging
 import os
 import warnings
+from contextlib import nullcontext
 from typing import Any
 
+from ganray.cluster.loopback import loopback
 from ganray.errors import ClusterError
 
 ENVIRONMENT = {
@@ -19,6 +21,8 @@ ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # A slot has seven processes, most of which wait: no reason for the warning that Ray prints about them.
+    "RAY_worker_maximum_startup_concurrency": "4",
     # On a machine whose cores are all busy, a node was seen to need more than Ray's minute to start.
     "RAY_raylet_start_wait_time_s": "180",
 }
@@ -46,7 +50,8 @@ def start_ray(address: str | None, *, num_cpus: int | None = None, verbose: bool
         options["address"] = address
     if not ray.is_initialized():
         try:
-            ray.init(**options)
+            with loopback() if address is None else nullcontext():
+                ray.init(**options)
         except Exception as error:  # Ray raises a bare Exception where a node does not start in time
             where = address or "this machine"
             raise ClusterError(

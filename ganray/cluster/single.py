@@ -36,12 +36,13 @@ def train_on_ray(
 
     import ray
 
+    from ganray.cluster.capacity import alive_nodes
     from ganray.cluster.group import WorkerGroup
     from ganray.cluster.resources import count_slots, demand_of
 
     try:
         demand = demand_of(resources, cluster, recipe.runtime.device)
-        count_slots(resources, demand, cluster, 1)
+        count_slots(demand, alive_nodes())
         group = WorkerGroup(demand, job.files.runs.place(job.files.relative), "train")
         try:
             outcome = _follow(group, job)

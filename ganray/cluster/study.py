@@ -1,6 +1,7 @@
 """Optuna's side of a sweep: a study in a journal file that outlives Ray, and what is left to do in it."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,24 @@ class Space:
 
 
 class StudySearch(OptunaSearch):
-    """OptunaSearch that tells the study of failures as failures, and only of finite metrics."""
+    """OptunaSearch that tells the study of failures as failures, and only of finite metrics.
+
+    It proposes nothing while as many trials live as there is room for: room changes while a sweep runs.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.allowed: Callable[[], float] = lambda: math.inf
+        """Trials that may live side by side now."""
+        self._live: set[str] = set()
+
+    def suggest(self, trial_id: str) -> Any:
+        if len(self._live) >= self.allowed():
+            return None
+        params = super().suggest(trial_id)
+        if isinstance(params, dict):
+            self._live.add(trial_id)
+        return params
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if math.isfinite(result[self.metric]):
@@ -38,6 +56,7 @@ class StudySearch(OptunaSearch):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if result is not None and (result.get("status") == "failed" or not math.isfinite(result[self.metric])):
             result, error = None, True
+        self._live.discard(trial_id)
         super().on_trial_complete(trial_id, result=result, error=error)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from ganray.recipe.refusals import networks, objective, training
+from ganray.recipe.refusals import micro, networks, objective, training
 from ganray.recipe.refusals.facts import Fault
 from ganray.recipe.refusals.objective import TAKES_LABELS
 
@@ -44,6 +44,7 @@ REFUSALS: dict[str, Callable[[Recipe], Iterator[Fault]]] = {
         training.freezing,
         training.own_judge,
         training.repeated,
+        micro.micro_batches,
     )
 }
 """Every rule by its name. Its docstring says what it refuses and why; tests/recipe/test_combinations.py shows each."""

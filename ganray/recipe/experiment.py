@@ -18,11 +18,13 @@ from ganray.recipe.design import designed
 from ganray.recipe.distributions import distribution_fault
 from ganray.recipe.layers import Override, layered, parse_override, preset_of
 from ganray.recipe.messages import Loc, dotted, explain, nearest
+from ganray.recipe.population import population_faults, step_fault
 from ganray.recipe.presets import PRESETS, load_preset
 from ganray.recipe.recipe import Recipe
 from ganray.recipe.refusals.training import judged_by_itself
 from ganray.recipe.schedule import Evaluation
-from ganray.recipe.settings import Asha, Resources, Search, Settings
+from ganray.recipe.schedulers import Asha, Pbt
+from ganray.recipe.settings import Resources, Search, Settings
 from ganray.recipe.source import Source, read_yaml
 
 __all__ = ["Asha", "Experiment", "Resources", "Search", "Settings", "load_experiment"]
@@ -145,11 +147,28 @@ class Experiment:
         if self.design is not None:
             self._refuse_any(space_.draw(self.space, space_.FixedSuggest(params)) for params in self.design)
             return
+        self._refuse_population()
         rng = space_.RandomSuggest(random.Random(0))
         at_random = (space_.draw(self.space, rng) for _ in range(draws if self.is_search else 0))
         self._refuse_any(chain(space_.representatives(self.space), islice(space_.combinations(self.space), draws)))
         self._refuse_any(at_random)
         self.start_params()
+
+    def _refuse_population(self) -> None:
+        """A space in which no population can be trained, where the scheduler is to train one."""
+        if not isinstance(self.settings.search.scheduler, Pbt):
+            return
+        lines = [
+            f"{self.place(path)}: {dotted(path)}: {reason}"
+            for path, reason in population_faults(self.space, self.settings.search.trials)
+        ]
+        if not lines and (fault := step_fault(self._valid(space_.representatives(self.space)))):
+            lines = [f"{self.place(('tricks',))}: tricks: {fault}"]
+        if lines:
+            raise RecipeError("\n".join(lines))
+
+    def _valid(self, draws: Iterable[space_.Draw]) -> list[Recipe]:
+        return [Recipe.model_validate(drawn.value) for drawn in draws if not self._faults(drawn)]
 
     def _refuse_any(self, draws: Iterable[space_.Draw]) -> None:
         lines: dict[str, None] = {}
@@ -188,6 +207,10 @@ class Experiment:
         if fault := judged_by_itself(recipe, self.metric):
             where, reason = fault
             return [f"{self.place(drawn.in_space(where))}: {dotted(where)}: {reason}"]
+        if scheduler := self.settings.search.scheduler:
+            for key, reason in scheduler.faults(recipe):
+                path = ("search", "scheduler", key)
+                return [f"{self.place(path)}: {dotted(path)}: {reason}"]
         workers, batch = self.settings.resources.workers_per_trial, recipe.budget.batch_size
         if batch % workers:
             path = ("resources", "workers_per_trial")

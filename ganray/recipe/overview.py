@@ -6,7 +6,9 @@ from ganray.recipe import space
 from ganray.recipe.design import SEED
 from ganray.recipe.experiment import Experiment
 from ganray.recipe.plain import as_written, objective_as_written
+from ganray.recipe.recipe import Recipe
 from ganray.recipe.schedule import Budget
+from ganray.recipe.schedulers import Asha, Pbt, Scheduler
 
 DESIGNS = {"grid": "every combination of the choices", "one_at_a_time": "the baseline and each switch alone"}
 """What a design runs."""
@@ -22,15 +24,12 @@ def overview(experiment: Experiment, seed: int = 0, store: str | None = None) ->
     trials = experiment.trials if experiment.is_search else 1
     resources = settings.resources
     gpus = resources.gpus_per_worker
-    per_worker = f"{resources.cpus_per_worker:g} CPU(s), " + (
-        "1 GPU where there is one" if gpus is None else f"{gpus:g} GPU(s)"
-    )
+    share = f"{gpus:g} GPU(s)" if isinstance(gpus, float) else "a measured share of a GPU"
+    per_worker = f"{resources.cpus_per_worker:g} CPU(s), {'1 GPU where there is one' if gpus is None else share}"
     slots = resources.slots or "as many as the cluster has room for"
     stopping = "no early stopping"
     if settings.search.scheduler:
-        asha = settings.search.scheduler
-        grace = asha.grace_kimg or 2 * recipe.evaluation.every_kimg
-        stopping = f"ASHA stops weak trials from {grace:g} kimg on (reduction factor {asha.reduction_factor:g})"
+        stopping = _stopping(settings.search.scheduler, recipe)
     lines = [
         f"experiment  {experiment.name} ({experiment.source.path})",
         f"space       {_space(experiment)}",
@@ -46,6 +45,17 @@ def overview(experiment: Experiment, seed: int = 0, store: str | None = None) ->
     written = {**as_written(recipe), "objective": objective_as_written(recipe.objective)}
     example = yaml.safe_dump(written, sort_keys=False, default_flow_style=None, width=100)
     return "\n".join(lines) + "\n" + "\n".join(f"  {line}" for line in example.splitlines())
+
+
+def _stopping(scheduler: Scheduler, recipe: Recipe) -> str:
+    if isinstance(scheduler, Pbt):
+        return (
+            f"every {scheduler.every_kimg:g} kimg the worst {scheduler.quantile:.0%} take over from the best "
+            f"{scheduler.quantile:.0%} (PBT)"
+        )
+    name = "ASHA" if isinstance(scheduler, Asha) else f"HyperBand ({scheduler.brackets} brackets)"
+    grace, factor = scheduler.grace(recipe), scheduler.reduction_factor
+    return f"{name} stops weak trials from {grace:g} kimg on (reduction factor {factor:g})"
 
 
 def _space(experiment: Experiment) -> str:

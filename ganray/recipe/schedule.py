@@ -39,3 +39,7 @@ class Runtime(Spec):
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = False
     compile: bool = False
+    micro_batch: int | None = Field(default=None, ge=1)
+    """Images that each worker passes through the networks at once, its part of the batch in several passes whose
+    gradients add up; left out: all in one. Saves memory, costs one more pass of G. Refused where the batch matters
+    as a whole, as to batch norm."""

@@ -1,10 +1,12 @@
 """What an experiment file holds beside the recipe: how to search, with what, and where results go."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from ganray.recipe.base import Spec
+from ganray.recipe.loggers import Loggers
+from ganray.recipe.schedulers import Scheduler, sampler_fault
 from ganray.recipe.uris import refuse_credentials
 
 Prunable = Literal[
@@ -19,15 +21,6 @@ Prunable = Literal[
     "oscillation",
 ]
 """Diagnoses of a trial that could go on (`ganray.training.health`). Values that are not finite end any trial."""
-
-
-class Asha(Spec):
-    """Asynchronous successive halving (arXiv 1810.05934) on kimg: early stopping of the weaker trials."""
-
-    name: Literal["asha"]
-    grace_kimg: float | None = Field(default=None, gt=0)
-    """No trial is stopped before this; left out: at the second evaluation."""
-    reduction_factor: float = Field(default=3.0, gt=1)
 
 
 class WarmStart(Spec):
@@ -64,7 +57,7 @@ class Search(Spec):
     seed: int = Field(default=0, ge=0)
     startup_trials: int = Field(default=10, ge=1)
     """Random trials before TPE starts to model the space."""
-    scheduler: Asha | None = None
+    scheduler: Scheduler | None = None
     prune_on: tuple[Prunable, ...] = ()
     """Diagnoses that end a trial as `pruned`, at the evaluation that finds them.
 
@@ -85,6 +78,12 @@ class Search(Spec):
         return self
 
     @model_validator(mode="after")
+    def _scheduler_goes_with_sampler(self) -> "Search":
+        if fault := sampler_fault(self.scheduler, self.sampler, self.prune_on, self.trials):
+            raise ValueError(fault)
+        return self
+
+    @model_validator(mode="after")
     def _seeds_per_switch_needs_switches(self) -> "Search":
         if self.seeds_per_switch is not None and self.sampler != "one_at_a_time":
             raise ValueError(
@@ -98,10 +97,13 @@ class Resources(Spec):
 
     workers_per_trial: int = Field(default=1, ge=1)
     cpus_per_worker: float = Field(default=1.0, gt=0)
-    gpus_per_worker: float | None = Field(default=None, ge=0)
-    """Fractions allowed; left out: 1 where the cluster has GPUs and `runtime.device` is not cpu, else 0."""
+    gpus_per_worker: Annotated[float, Field(ge=0)] | Literal["auto"] | None = None
+    """Fractions allowed; `auto`: as many workers per GPU as fit by the memory that trial runs take, measured before the
+    sweep begins. Left out: 1 where the cluster has GPUs and `runtime.device` is not cpu, else 0."""
     slots: int | None = Field(default=None, ge=1)
     """Trials side by side; left out: as many as the cluster has room for."""
+    stall_minutes: float = Field(default=15.0, gt=0)
+    """A trial that shows no sign of progress for so long hangs: where is written down, and its workers are ended."""
 
 
 class Settings(Spec):
@@ -115,6 +117,8 @@ class Settings(Spec):
     """Where checkpoints, sweep state and the study go: a folder, or an fsspec URI such as `s3://bucket/runs`."""
     store: str | None = None
     """Results store, a path or an fsspec URI; left out: `GANRAY_STORE`, else `store` under `runs`."""
+    loggers: Loggers = ()
+    """Where else the numbers go: tensorboard, wandb, mlflow, aim. The store has all of them in any case."""
 
     @field_validator("runs", "store")
     @classmethod

@@ -1,7 +1,12 @@
-"""Checkpoints that resume exactly: networks, EMA, optimizers, sampler, progress, and every worker's RNG."""
+"""Checkpoints that resume exactly: networks, EMA, optimizers, sampler, progress, and every worker's RNG.
+
+The one before the newest is kept beside it, so that a damaged file costs the time between two, not a trial.
+"""
 
 import contextlib
+import logging
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +18,28 @@ from torch import nn
 from ganray.errors import WeightsError
 from ganray.models.registry import build_generator
 from ganray.recipe.recipe import Recipe
-from ganray.training.state import TrainState
+from ganray.training.state import TrainState, seed_everything
 
+LOG = logging.getLogger(__name__)
 FORMAT, VERSION = "ganray-checkpoint", 1
 
 
+class DamagedCheckpoint(WeightsError):
+    """A file that was torn while it was written or copied, or some bits of which have changed since."""
+
+
+def previous_of(path: Path) -> Path:
+    """Where the checkpoint before the one at `path` is kept."""
+    return path.with_name(f"{path.stem}-previous{path.suffix}")
+
+
 def save_checkpoint(state: TrainState, path: Path) -> None:
-    """Write the whole state atomically. Collective: every worker must call it; the main one writes.
+    """Write the whole state atomically, and keep the checkpoint before it. Collective: the main worker writes.
 
     Raises WeightsError, on every worker, where the disk is full or not writable.
     """
     workers = state.world.gather(_of_worker(state))
-    state.world.on_main(lambda: write_atomically(_content(state, workers), path))
+    state.world.on_main(lambda: write_atomically(_content(state, workers), path, keep=True))
 
 
 def _of_worker(state: TrainState) -> dict[str, Any]:
@@ -51,6 +66,7 @@ def _content(state: TrainState, workers: list[dict[str, Any]]) -> dict[str, Any]
         "started_at_s": state.started_at_s,
         "last_metrics": state.last_metrics,
         "classes": list(state.classes),
+        "lineage": list(state.lineage),
         "rngs": [worker["rng"] for worker in workers],
         "extras": [worker["extras"] for worker in workers],
     }
@@ -74,21 +90,27 @@ def restore_checkpoint(state: TrainState, path: Path) -> None:
     state.step, state.images_shown = saved["step"], saved["images_shown"]
     state.wall_s, state.last_metrics = saved["wall_s"], saved["last_metrics"]
     state.started_at_s = saved["started_at_s"]
+    state.lineage = tuple(saved.get("lineage", ()))
     # With another number of workers there is no exact continuation: the RNGs stay as freshly seeded.
-    if len(saved["rngs"]) == state.world.size:
+    if "reseed" in saved:  # taken over from another member of a population
+        seed_everything(saved["reseed"], state.world.rank)
+    elif len(saved["rngs"]) == state.world.size:
         _restore_rng(saved["rngs"][state.world.rank], state.world.device)
     extras = saved.get("extras", [{}])  # checkpoints of version 0.1 have none, nor had their recipes
     state.extras.load_state_dict(extras[state.world.rank % len(extras)])
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The raw contents, tensors on the CPU. Raises WeightsError where the file is none of ours or damaged."""
+    """The raw contents, tensors on the CPU. Raises WeightsError; DamagedCheckpoint where the file is torn or changed."""
     try:
+        _verify(path)
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such checkpoint") from None
     except Exception as error:  # there is no end to what a damaged pickle can raise
-        raise WeightsError(f"{path}: damaged or no checkpoint: {_first_line(error)}") from None
+        # A file that is as it was written is not to blame: there may be too little memory for it.
+        kind = WeightsError if is_intact(path) else DamagedCheckpoint
+        raise kind(f"{path}: damaged or no checkpoint: {_first_line(error)}") from None
     if not isinstance(saved, dict) or saved.get("format") != FORMAT:
         raise WeightsError(
             f"{path} is no GANRay checkpoint; the FastGAN authors' files are converted by `ganray import-fastgan`"
@@ -96,6 +118,43 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if saved["version"] > VERSION:
         raise WeightsError(f"{path} has version {saved['version']}, this GANRay reads up to {VERSION}; upgrade it")
     return saved
+
+
+def _verify(path: Path) -> None:
+    """Compare the zip file's checksums, which torch writes but never reads: it would load flipped bits."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as file:
+            if (damaged := file.testzip()) is not None:
+                raise DamagedCheckpoint(f"the checksum of {damaged} is wrong")
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a checkpoint is there with every bit that was written."""
+    try:
+        _verify(path)
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # leaves the tensors on the disk
+    except Exception:
+        return False
+    return True
+
+
+def settle(path: Path) -> list[Path]:
+    """Have the newest whole checkpoint at `path`, if there is one; return the damaged files, which are kept aside.
+
+    What a killed process left is removed. Only for whoever may write this checkpoint.
+    """
+    remove_leftovers(path)
+    previous, damaged = previous_of(path), []
+    for each in (path, previous):
+        if each.exists() and not is_intact(each):
+            aside = each.with_suffix(".damaged")
+            LOG.warning("%s is damaged; it is kept as %s", each, aside.name)
+            os.replace(each, aside)
+            damaged.append(aside)
+    if previous.exists() and not path.exists():
+        LOG.warning("going on from %s, the checkpoint before the newest one", previous)
+        _name_too(previous, path)
+    return damaged
 
 
 def _recipe(saved: dict[str, Any], path: Path) -> Recipe:
@@ -129,16 +188,19 @@ def load_generator(path: Path, device: torch.device) -> SavedGenerator:
     return SavedGenerator(recipe, generator.to(device).eval(), saved["images_shown"] / 1000, classes)
 
 
-def write_atomically(content: dict[str, Any], path: Path) -> None:
-    """A torch file that is there whole or not at all. Raises WeightsError where the disk is full or read-only."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def write_atomically(content: dict[str, Any], path: Path, *, keep: bool = False) -> None:
+    """A torch file that is there whole or not at all; `keep` the one before it. WeightsError where the disk is full."""
+    temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
+        if keep and path.exists():
+            _name_too(path, previous_of(path))
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
         raise WeightsError(
             f"{path} cannot be written: {_disk_reason(error)}; free some space there, or set `runs` to another disk"
@@ -148,10 +210,39 @@ def write_atomically(content: dict[str, Any], path: Path) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def _name_too(source: Path, target: Path) -> None:
+    """Have the file `source` at `target` as well, in place of what is there; where links are unknown, only there."""
+    temporary = _temporary(target)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        os.replace(source, target)
+        return
+    try:
+        os.replace(temporary, target)
+    finally:  # where both are one file already, that has done nothing
+        temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names on the disk, too, before anybody counts on them. Not every file system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def remove_leftovers(path: Path) -> None:
     """Delete what processes that were killed while writing this checkpoint left beside it."""
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-        leftover.unlink(missing_ok=True)
+    for name in (path.name, previous_of(path).name):
+        for leftover in path.parent.glob(f".{name}.*.tmp"):
+            leftover.unlink(missing_ok=True)
 
 
 def _disk_reason(error: Exception) -> str:

@@ -4,6 +4,7 @@ DistributedDataParallel expects one forward per backward; a GAN step has several
 differentiate twice. One flattened all-reduce per network and step has none of those limits.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ganray.errors import GanrayError, RecipeError
+from ganray.training.pulse import Pulse
 
 T = TypeVar("T")
 
@@ -26,6 +28,8 @@ class World:
     rank: int = 0
     size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    pulse: Pulse = field(default_factory=Pulse, repr=False, compare=False)
+    """This worker's signs of life."""
 
     @property
     def is_main(self) -> bool:
@@ -69,7 +73,7 @@ class World:
         Collective. Without it, a full disk on the main worker would leave the others waiting for it.
         """
         result, error = _attempt(act) if self.is_main else (None, None)
-        self._raise_together(error)
+        self._raise_together(error, is_turn=self.is_main)
         value: T = self.broadcast(result)
         return value
 
@@ -83,14 +87,17 @@ class World:
             error = None
             if is_turn:
                 result, error = _attempt(act)
-            self._raise_together(error)
+            self._raise_together(error, is_turn)
         value: T = result
         return value
 
-    def _raise_together(self, error: Exception | None) -> None:
+    def _raise_together(self, error: Exception | None, is_turn: bool) -> None:
+        """Raise what any worker raised; those whose turn it was not wait here for the others."""
         # An exception of another library may not survive pickling: its text does.
         told = error if error is None or isinstance(error, GanrayError) else RuntimeError(f"{_name(error)}: {error}")
-        others = [e for e in self.gather(told) if e is not None]
+        with contextlib.nullcontext() if is_turn else self.pulse.waiting(f"another worker's turn ({self.pulse.what})"):
+            gathered = self.gather(told)
+        others = [e for e in gathered if e is not None]
         if error is not None:
             raise error
         if others:

@@ -29,6 +29,55 @@ class Batch:
     labels: Tensor | None
     """int64 [n], the classes of the reals; the fakes are made with the same, so their shares agree."""
 
+    def __len__(self) -> int:
+        return len(self.x_real)
+
+    def of(self, rows: slice) -> "Batch":
+        """The same of some of the images."""
+        return Batch(
+            indices=self.indices[rows],
+            x_real=self.x_real[rows],
+            x_unflipped=self.x_unflipped[rows],
+            z=self.z[rows],
+            labels=None if self.labels is None else self.labels[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What D learns from in one step."""
+
+    batch: Batch
+    real: ImagePair
+    """What D is told to be real, before noise and augmentation."""
+    fake: ImagePair
+    """Cut off from G."""
+    seen_real: ImagePair
+    seen_fake: ImagePair
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def of(self, rows: slice) -> "Shown":
+        """The same of some of the images."""
+        pairs = (self.real, self.fake, self.seen_real, self.seen_fake)
+        return Shown(self.batch.of(rows), *(each(pair, lambda x: x[rows]) for pair in pairs))
+
+
+@dataclass(frozen=True)
+class Made:
+    """What G learns from in one step."""
+
+    batch: Batch
+    x_fake: ImagePair
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def of(self, rows: slice) -> "Made":
+        """The same of some of the images."""
+        return Made(self.batch.of(rows), each(self.x_fake, lambda x: x[rows]))
+
 
 def next_batch(state: TrainState, images: Tensor) -> Batch:
     """The next real images and latents. `images`: uint8 [N, 3, R, R]. The random draws are the flips alone."""
@@ -50,6 +99,13 @@ def next_batch(state: TrainState, images: Tensor) -> Batch:
 def _scaled(pixels: Tensor, channels_last: bool) -> Tensor:
     x = pixels.float() / 127.5 - 1
     return x.contiguous(memory_format=torch.channels_last) if channels_last else x
+
+
+def show(state: TrainState, batch: Batch, x_fake: ImagePair) -> Shown:
+    """The reals and fakes of D's step, as they are and as D sees them."""
+    fake = fakes_for_discriminator(state, x_fake)
+    real = reals_for_discriminator(state, batch.x_real, fake)
+    return Shown(batch, real, fake, seen_by_discriminator(state, real), seen_by_discriminator(state, fake))
 
 
 def seen_by_discriminator(state: TrainState, images: ImagePair) -> ImagePair:

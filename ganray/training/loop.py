@@ -80,6 +80,7 @@ def train(
     meter = Meter()
     while not state.is_done:
         before = state.images_shown
+        state.world.pulse.beat("a training step")
         stats = train_step(state, game, images)
         meter.add(stats, state.images_shown - before)
         due = [every.action for every in actions if every.is_due(before, state)]

@@ -32,6 +32,12 @@ def _rmsprop(parameters: list[nn.Parameter], spec: specs.RMSprop) -> torch.optim
     return torch.optim.RMSprop(parameters, lr=spec.lr, alpha=spec.alpha)
 
 
+def rates_of(spec: specs.Optimizer) -> dict[str, Any]:
+    """What this spec's optimizer would be told of each group: rates, betas, decay, whatever torch calls them."""
+    group = build_optimizer([nn.Parameter(torch.zeros(1))], spec).param_groups[0]
+    return {name: value for name, value in group.items() if name != "params"}
+
+
 OPTIMIZERS: dict[str, Callable[[list[nn.Parameter], Any], torch.optim.Optimizer]] = {
     "adam": _adam,
     "adamw": _adamw,

@@ -1,5 +1,6 @@
 """Before the game: G learns to rebuild the training images, each from a latent of its own (arXiv 1707.05776)."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -7,6 +8,7 @@ from ganray.objectives.reconstruction import perceptual
 from ganray.training.distributed import average_buffers, average_gradients
 from ganray.training.game import Game
 from ganray.training.inputs import Batch
+from ganray.training.micro import Readings, backward, micro_batches
 from ganray.training.state import TrainState
 from ganray.training.updates import autocast, clip, gradient_norm
 from ganray.tricks.ema import update_ema
@@ -24,23 +26,27 @@ def pretrain_step(state: TrainState, game: Game, batch: Batch) -> dict[str, Tens
     assert spec is not None
     assert latents is not None
     state.optimizer_g.zero_grad(set_to_none=True)
-    z = latents.rows(batch.indices)
-    with autocast(state):
-        rebuilt = game.generate(z, batch.labels).full
-    loss = F.l1_loss(rebuilt.float(), batch.x_unflipped)
-    if spec.perceptual and game.perception.features:
-        loss = loss + spec.perceptual * perceptual(game.perception.features, rebuilt.float(), batch.x_unflipped)
-    loss.backward()
+    readings, moves = Readings(), []
+    for part, share in micro_batches(state, state.generator, batch):
+        z = latents.rows(part.indices)
+        with autocast(state):
+            rebuilt = game.generate(z, part.labels).full
+        loss = F.l1_loss(rebuilt.float(), part.x_unflipped)
+        if spec.perceptual and game.perception.features:
+            loss = loss + spec.perceptual * perceptual(game.perception.features, rebuilt.float(), part.x_unflipped)
+        backward([loss], share)
+        readings.add({"reconstruction": loss}, share)
+        assert z.grad is not None
+        moves.append(z.grad)
     average_gradients(state.parameters_g, state.world)
     grad_norm = gradient_norm(state.parameters_g)
     clip(state, state.parameters_g)
     state.optimizer_g.step()
-    assert z.grad is not None
-    latents.step(batch.indices, z.grad, spec.latent_lr, state.world)
+    latents.step(batch.indices, torch.cat(moves), spec.latent_lr, state.world)
     average_buffers(state.generator, state.world)
     if state.ema is not None:
         update_ema(state.ema, state.generator)
-    return {"reconstruction": loss.detach(), "grad_norm_g": grad_norm}
+    return {**readings.sums, "grad_norm_g": grad_norm}
 
 
 def rebuild(state: TrainState, batch: Batch) -> Tensor:

@@ -45,6 +45,8 @@ class TrainState:
     started_at_s: float = field(default_factory=time.time)
     """When training first began, in seconds since 1970; kept over resumptions."""
     last_metrics: dict[str, float] = field(default_factory=dict)
+    lineage: tuple[str, ...] = ()
+    """What was taken over from other members of a population, one JSON object each, the earliest first."""
     _ticked: float = field(default_factory=time.perf_counter)
 
     def tick(self) -> None:
@@ -119,13 +121,13 @@ def build_state(
         classes=classes,
     )
     # From here on the workers' global RNGs differ: they augment different images.
-    seed_everything(recipe.seed + 1_000_003 * (world.rank + 1))
+    seed_everything(recipe.seed, world.rank)
     return state
 
 
-def seed_everything(seed: int) -> None:
-    """Seed torch on every device. (Nothing here draws from `random` or numpy.)"""
-    torch.manual_seed(seed)
+def seed_everything(seed: int, rank: int | None = None) -> None:
+    """Seed torch on every device, given a rank as that worker's own. (Nothing here draws from `random` or numpy.)"""
+    torch.manual_seed(seed if rank is None else seed + 1_000_003 * (rank + 1))
 
 
 def count_parameters(network: nn.Module) -> int:

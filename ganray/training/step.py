@@ -10,13 +10,8 @@ from ganray.objectives.adversarial import over_heads
 from ganray.objectives.penalties import Judged
 from ganray.training.distributed import average_buffers, average_gradients, global_mean
 from ganray.training.game import Game, judge_both
-from ganray.training.inputs import (
-    Batch,
-    fakes_for_discriminator,
-    next_batch,
-    reals_for_discriminator,
-    seen_by_discriminator,
-)
+from ganray.training.inputs import Batch, Made, Shown, next_batch, seen_by_discriminator, show
+from ganray.training.micro import Readings, backward, gathered, make_fakes, micro_batches
 from ganray.training.parts import Stats, discriminator_parts, generator_parts, judge_plainly
 from ganray.training.pretrain import is_pretraining, pretrain_step
 from ganray.training.sampling import quarter
@@ -40,8 +35,8 @@ def train_step(state: TrainState, game: Game, images: Tensor) -> Stats:
 def game_step(state: TrainState, game: Game, batch: Batch) -> Stats:
     """One update of D, and one of G where it is G's turn."""
     turn = generators_turn(state)
-    with autocast(state), torch.set_grad_enabled(turn):
-        x_fake = game.generate(batch.z, batch.labels)
+    with torch.set_grad_enabled(turn):
+        x_fake = make_fakes(state, game, batch)
     stats = discriminator_step(state, game, batch, x_fake)
     if turn:
         stats |= generator_step(state, game, batch, x_fake)
@@ -55,37 +50,41 @@ def game_step(state: TrainState, game: Game, batch: Batch) -> Stats:
 def discriminator_step(state: TrainState, game: Game, batch: Batch, x_fake: ImagePair) -> Stats:
     """Reals and fakes through D; its loss, its further tasks, its penalties; one update."""
     state.optimizer_d.zero_grad(set_to_none=True)
+    readings, logits_real, logits_fake = Readings(), [], []
+    for shown, share in micro_batches(state, state.discriminator, show(state, batch, x_fake)):
+        losses, real, fake = discriminator_losses(state, game, shown)
+        backward(losses.values(), share)
+        readings.add(losses, share)
+        logits_real.append(real.detach())
+        logits_fake.append(fake.detach())
+    average_gradients(state.parameters_d, state.world)
+    grad_norm = gradient_norm(state.parameters_d)
+    real, fake = torch.cat(logits_real), torch.cat(logits_fake)
+    update_discriminator(state, real, fake)
+    means = {"logits_real": real.float().mean(), "logits_fake": fake.float().mean()}
+    return {**means, **readings.sums, "grad_norm_d": grad_norm.detach()}
+
+
+def discriminator_losses(state: TrainState, game: Game, shown: Shown) -> tuple[Stats, Tensor, Tensor]:
+    """What D minimises, by name, and its logits [N, L] of reals and fakes."""
     part = quarter(state.recipe.seed, state.step) if game.perception.distance else None
-    fake = fakes_for_discriminator(state, x_fake)
-    real = reals_for_discriminator(state, batch.x_real, fake)
-    seen_real, seen_fake = seen_by_discriminator(state, real), seen_by_discriminator(state, fake)
+    labels = shown.batch.labels
     with autocast(state):
-        judged_real, judged_fake = judge_both(state, game, seen_real, seen_fake, batch.labels, part)
+        judged_real, judged_fake = judge_both(state, game, shown.seen_real, shown.seen_fake, labels, part)
     loss_d = over_heads(game.adversarial.discriminator, judged_real.heads, judged_fake.heads)
     judged = Judged(
-        judge=judge_plainly(state, batch.labels),
-        x_real=seen_real.full.float(),
-        x_fake=seen_fake.full.float(),
-        clean_real=real.full.float(),
-        clean_fake=fake.full.float(),
+        judge=judge_plainly(state, labels),
+        x_real=shown.seen_real.full.float(),
+        x_fake=shown.seen_fake.full.float(),
+        clean_real=shown.real.full.float(),
+        clean_fake=shown.fake.full.float(),
         real=judged_real,
         fake=judged_fake,
         batch_mean=global_mean,
         loss=partial(over_heads, game.adversarial.discriminator),
     )
-    parts = discriminator_parts(state, game.perception.distance, batch, judged, judged_real, judged_fake)
-    torch.stack([loss_d, *parts.values()]).sum().backward()
-    average_gradients(state.parameters_d, state.world)
-    grad_norm = gradient_norm(state.parameters_d)
-    update_discriminator(state, judged_real.logits.detach(), judged_fake.logits.detach())
-    stats = {
-        "logits_real": judged_real.logits.float().mean(),
-        "logits_fake": judged_fake.logits.float().mean(),
-        "loss_d": loss_d,
-        **parts,
-        "grad_norm_d": grad_norm,
-    }
-    return {name: value.detach() for name, value in stats.items()}
+    parts = discriminator_parts(state, game.perception.distance, shown.batch, judged, judged_real, judged_fake)
+    return {"loss_d": loss_d, **parts}, judged_real.logits, judged_fake.logits
 
 
 def update_discriminator(state: TrainState, logits_real: Tensor, logits_fake: Tensor) -> None:
@@ -109,16 +108,12 @@ def update_discriminator(state: TrainState, logits_real: Tensor, logits_fake: Te
 def generator_step(state: TrainState, game: Game, batch: Batch, x_fake: ImagePair) -> Stats:
     """One update of G through the frozen D, then of the EMA."""
     state.optimizer_g.zero_grad(set_to_none=True)
-    with frozen(state.parameters_d):
-        with autocast(state):
-            judged = game.judge(seen_by_discriminator(state, x_fake), labels=batch.labels)
-            judged_real = judge_reals(state, game, batch) if game.needs_real else None
-        top_k = state.recipe.trick("top_k")
-        heads = top_k_logits(judged.heads, share_at(top_k, state.progress)) if top_k else judged.heads
-        heads_real = judged_real.heads if judged_real else tuple(head.detach() for head in heads)
-        loss_g = over_heads(game.adversarial.generator, heads_real, heads)
-        parts = generator_parts(state, game.adversarial.code, batch, x_fake.full, judged, judged_real)
-    torch.stack([loss_g, *parts.values()]).sum().backward()
+    readings = Readings()
+    with frozen(state.parameters_d), gathered(state, x_fake) as fakes:
+        for made, share in micro_batches(state, state.discriminator, Made(batch, fakes)):
+            losses = generator_losses(state, game, made)
+            backward(losses.values(), share)
+            readings.add(losses, share)
     average_gradients(state.parameters_g, state.world)
     grad_norm = gradient_norm(state.parameters_g)
     clip(state, state.parameters_g)
@@ -128,7 +123,20 @@ def generator_step(state: TrainState, game: Game, batch: Batch, x_fake: ImagePai
     average_buffers(state.generator, state.world)
     if state.ema is not None:
         update_ema(state.ema, state.generator)
-    return {"loss_g": loss_g.detach(), "grad_norm_g": grad_norm, **{k: v.detach() for k, v in parts.items()}}
+    return {**readings.sums, "grad_norm_g": grad_norm.detach()}
+
+
+def generator_losses(state: TrainState, game: Game, made: Made) -> Stats:
+    """What G minimises, by name."""
+    batch, x_fake = made.batch, made.x_fake
+    with autocast(state):
+        judged = game.judge(seen_by_discriminator(state, x_fake), labels=batch.labels)
+        judged_real = judge_reals(state, game, batch) if game.needs_real else None
+    top_k = state.recipe.trick("top_k")
+    heads = top_k_logits(judged.heads, share_at(top_k, state.progress)) if top_k else judged.heads
+    heads_real = judged_real.heads if judged_real else tuple(head.detach() for head in heads)
+    loss_g = over_heads(game.adversarial.generator, heads_real, heads)
+    return {"loss_g": loss_g, **generator_parts(state, game.adversarial.code, batch, x_fake.full, judged, judged_real)}
 
 
 def judge_reals(state: TrainState, game: Game, batch: Batch) -> DiscriminatorOutput:

@@ -14,6 +14,7 @@ from ganray.evaluation.protocols import get_protocol
 from ganray.evaluation.sampling import CHUNK, chunks, draw_images
 from ganray.evaluation.score import Score, Scorer
 from ganray.training.distributed import World
+from ganray.training.pulse import Pulse
 from ganray.training.state import TrainState
 
 SAMPLE_SEED = 1
@@ -33,13 +34,16 @@ def assess(state: TrainState, scorers: list[Scorer]) -> list[Score]:
     drawn = draw_images(
         state.sampling_generator, state.recipe.generator, mine, SAMPLE_SEED, world.device, n_classes=len(state.classes)
     )
+    world.pulse.beat("samples of an evaluation")
     for fakes, (index, _) in zip(drawn, mine):  # in this order `drawn` is exhausted, which ends evaluation mode
         for scorer, found in zip(scorers, features):
             wanted = scorer.protocol.n_fake - index * CHUNK
             if wanted > 0:
                 found[index] = scorer.features(fakes[:wanted]).float().cpu().numpy()
+                world.pulse.alive()
     gathered = world.gather(features)
     result: list[Score] | GanrayError = []
+    world.pulse.beat("scores of an evaluation")
     if world.is_main:
         try:
             result = [scorer.score(_in_order([g[i] for g in gathered])) for i, scorer in enumerate(scorers)]
@@ -55,17 +59,19 @@ def assess(state: TrainState, scorers: list[Scorer]) -> list[Score]:
 def load_scorers(protocols: tuple[str, ...], images: ImageSet, world: World, weights: Path | None) -> list[Scorer]:
     """The scorers of these protocols; the main worker first, so that the reals are measured once."""
 
+    holder = _Holder(images, world.pulse)
+
     def load() -> list[Scorer]:
-        return [_scorer(name, images.fingerprint, world.device, weights, _Holder(images)) for name in protocols]
+        return [_scorer(name, images.fingerprint, world.device, weights, holder) for name in protocols]
 
     return world.in_turn(load)
 
 
 class _Holder:
-    """Carries the images past the cache's key, which is their fingerprint."""
+    """Carries the images, and who wants to know of progress, past the cache's key, which is their fingerprint."""
 
-    def __init__(self, images: ImageSet) -> None:
-        self.images = images
+    def __init__(self, images: ImageSet, pulse: Pulse) -> None:
+        self.images, self.pulse = images, pulse
 
     def __hash__(self) -> int:
         return 0
@@ -76,7 +82,7 @@ class _Holder:
 
 @functools.lru_cache(maxsize=8)
 def _scorer(name: str, fingerprint: str, device: torch.device, weights: Path | None, holder: _Holder) -> Scorer:
-    return Scorer(get_protocol(name), holder.images, device, weights=weights)
+    return Scorer(get_protocol(name), holder.images, device, weights=weights, alive=holder.pulse.alive)
 
 
 def _in_order(parts: list[dict[int, np.ndarray]]) -> np.ndarray:

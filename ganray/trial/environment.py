@@ -3,18 +3,18 @@
 import functools
 import importlib.metadata
 import platform
-import subprocess
-from pathlib import Path
 
 import torch
 
-PACKAGES = ("ganray", "torch", "torchvision", "pytorch-fid", "timm", "numpy", "ray", "optuna")
+from ganray.version import __version__, code_commit
+
+PACKAGES = ("torch", "torchvision", "pytorch-fid", "timm", "numpy", "ray", "optuna")
 
 
 @functools.cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that can move a number."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "ganray": __version__}  # in a job, GANRay is not an installed package
     for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
@@ -25,20 +25,8 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def git_commit() -> str | None:
-    """The commit of GANRay's own checkout, `-dirty` where it was changed; None outside a checkout."""
-    here = Path(__file__).parent
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return described.stdout.strip() or None
+    """The commit of the code that runs, asked for once."""
+    return code_commit()
 
 
 def device_name(device: torch.device) -> str:

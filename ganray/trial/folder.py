@@ -87,6 +87,20 @@ class Runs:
                 temporary.unlink(missing_ok=True)
         return True
 
+    def copy(self, relative: str, target: str, patience_s: float = RETRY_S) -> None:
+        """Copy a file at the URI to another name there, whole or not at all. StoreError where that fails."""
+
+        def cp() -> None:
+            fs, base = self._open()
+            if self.uri.partition("://")[0] in ATOMIC:
+                fs.cp_file(f"{base}/{relative}", f"{base}/{target}")
+            else:
+                temporary = f"{base}/{target}.{secrets.token_hex(8)}.tmp"
+                fs.cp_file(f"{base}/{relative}", temporary)
+                fs.mv(temporary, f"{base}/{target}")
+
+        self._attempt("write", target, cp, patience_s)
+
     def exists(self, relative: str) -> bool:
         """Whether there is such a file at the URI. StoreError where it cannot be asked."""
 
@@ -98,7 +112,7 @@ class Runs:
         found: bool = self._attempt("read", relative, ask, RETRY_S)
         return found
 
-    def remove(self, relative: str) -> None:
+    def remove(self, relative: str, patience_s: float = RETRY_S) -> None:
         """Remove a file, or all files below a folder, at the URI. StoreError where that fails."""
 
         def rm() -> None:
@@ -107,7 +121,7 @@ class Runs:
             fs.rm(f"{base}/{relative}", recursive=True)
 
         with suppress(FileNotFoundError):
-            self._attempt("remove", relative, rm, RETRY_S)
+            self._attempt("remove", relative, rm, patience_s)
 
     def _open(self) -> tuple[Any, str]:
         fs, base = file_system(self.uri)

@@ -9,9 +9,13 @@ from ganray.errors import RecipeError
 from ganray.recipe.recipe import Recipe
 from ganray.training.health import Diagnosis
 from ganray.trial.folder import Runs
+from ganray.trial.member import Member
 
 CHECKPOINT = "checkpoint.pt"
 """Name of the newest checkpoint in a trial's folder."""
+
+TAKEN = "taken.pt"
+"""Name of another member's checkpoint in a trial's folder, until it is taken over."""
 
 LOCK = "lock"
 """Name of the file that whoever trains the trial holds."""
@@ -33,6 +37,10 @@ class TrialJob:
     """Diagnoses that end the trial as `pruned`, at the evaluation that finds them."""
     definition_hash: str | None = None
     """What the sweep is that asks for this trial; None where no sweep does."""
+    member: Member | None = None
+    """What a member of a population trains with now; None where no other trial's weights may be taken over."""
+    stall_s: float = 900.0
+    """After so long without a sign of progress the trial hangs: its workers are ended."""
 
     @property
     def trial_id(self) -> str:

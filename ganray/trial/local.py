@@ -16,8 +16,10 @@ from ganray.recipe.recipe import Recipe
 from ganray.store.location import store_uri
 from ganray.store.store import Store
 from ganray.training.distributed import World, torchrun_world
+from ganray.trial import attempts
 from ganray.trial.folder import Runs
 from ganray.trial.job import CHECKPOINT, Outcome, TrialJob, check_batch
+from ganray.trial.mirror import PREVIOUS, Mirror
 from ganray.trial.progress import ProgressBar
 from ganray.trial.run import run_trial, start_afresh
 
@@ -57,11 +59,14 @@ def make_job(experiment: Experiment, recipe: Recipe, fid_weights: Path | None) -
     """The trial of this recipe, its folder and store made absolute."""
     runs = Runs.at(experiment.settings.runs)
     store = Store(store_uri(experiment.settings.store, runs.uri))
-    return TrialJob(recipe, experiment.name, runs.uri, store.uri, fid_weights)
+    stall_s = 60 * experiment.settings.resources.stall_minutes
+    return TrialJob(recipe, experiment.name, runs.uri, store.uri, fid_weights, stall_s=stall_s)
 
 
 def prepare_folder(job: TrialJob, *, resume: bool, fresh: bool) -> None:
     """Begin, resume, or begin afresh; hours of training are deleted only where one asks for it.
+
+    What has died again and again may be begun anew by hand.
 
     Raises RecipeError where there is nothing to resume, or where a checkpoint is there and nobody said what to do.
     """
@@ -69,9 +74,9 @@ def prepare_folder(job: TrialJob, *, resume: bool, fresh: bool) -> None:
         start_afresh(job)
         return
     files = job.files
-    exists = files.checkpoint.exists()
+    exists = any((files.folder / name).exists() for name in (CHECKPOINT, PREVIOUS))
     if files.runs.is_remote:
-        exists = files.runs.exists(f"{files.relative}/{CHECKPOINT}") or exists
+        exists = any(files.runs.exists(f"{files.relative}/{name}") for name in (CHECKPOINT, PREVIOUS)) or exists
     if resume and not exists:
         raise RecipeError(f"no checkpoint of this recipe at {files.checkpoint_uri}; leave --resume out to begin")
     if exists and not resume:
@@ -79,6 +84,8 @@ def prepare_folder(job: TrialJob, *, resume: bool, fresh: bool) -> None:
             f"{files.checkpoint_uri} holds an earlier training of this recipe; go on from it with --resume, "
             f"or delete it and begin again with --fresh"
         )
+    attempts.end(files.folder)
+    Mirror(files).send_attempts()
 
 
 def say_outcome(job: TrialJob, outcome: Outcome, console: Console) -> None:

@@ -1,9 +1,12 @@
 """A trial's checkpoint on this machine and at the runs' URI: the newer one is gone on from, each new one is sent there.
 
+The URI keeps the one before the newest, too: the newest is gone on from unless it is damaged.
+
 Where the URI cannot be reached, training goes on from the copy here. A file `unsent` beside it says that the URI
 lacks it; it is sent with the next checkpoint, of this trial or of another one on this machine.
 """
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -12,12 +15,15 @@ from filelock import FileLock, Timeout
 
 from ganray.errors import StoreError, WeightsError
 from ganray.store.remote import RETRY_S
-from ganray.training.checkpoint import read_checkpoint
+from ganray.training.checkpoint import is_intact, previous_of, read_checkpoint
 from ganray.training.distributed import World
+from ganray.trial.attempts import ATTEMPTS
 from ganray.trial.folder import Runs
 from ganray.trial.job import CHECKPOINT, LOCK, TrialFiles
+from ganray.trial.memory import RETRY
 
 LOG = logging.getLogger(__name__)
+PREVIOUS = previous_of(Path(CHECKPOINT)).name
 UNSENT = "unsent"
 ERROR = "error.txt"
 
@@ -32,11 +38,16 @@ class Mirror:
         self._patience_s = patience_s
 
     def pull(self) -> None:
-        """Have the newer checkpoint here; a damaged one is never the newer. Where the URI fails, the one here stays."""
+        """Have the newer checkpoint here; a damaged one is never the newer. Where the URI fails, the one here stays.
+
+        The count of attempts comes along, and what is known of memory that ran out.
+        """
         if not self.runs.is_remote:
             return
         try:
             self._fetch()
+            for name in (ATTEMPTS, RETRY):
+                self.runs.fetch(self._relative(name), self.files.folder / name, self._patience_s)
         except StoreError as error:
             LOG.warning("going on from what is on this machine: %s", error)
             self._patience_s = 0.0
@@ -62,9 +73,32 @@ class Mirror:
         """Send the text of what ended the trial, if that works at once."""
         if self.runs.is_remote:
             try:
-                self.runs.send(f"{self.files.relative}/{ERROR}", 0.0)
+                self.runs.send(self._relative(ERROR), 0.0)
             except StoreError as error:
                 LOG.warning("%s", error)
+
+    def send_attempts(self) -> None:
+        """Have the count of attempts at the URI as it is here, for whichever machine goes on; if that works at once."""
+        self.send_note(ATTEMPTS)
+
+    def send_note(self, name: str) -> None:
+        """Have a small file, or its absence, at the URI as it is here; if that works at once."""
+        if not self.runs.is_remote:
+            return
+        try:
+            if (self.files.folder / name).exists():
+                self.runs.send(self._relative(name), 0.0)
+            else:
+                self.runs.remove(self._relative(name), 0.0)
+        except StoreError as error:
+            LOG.warning("%s", error)
+
+    def drop_previous(self) -> None:
+        """Nobody goes on from a trial that has ended: one checkpoint of it is enough, here and at the URI."""
+        with contextlib.suppress(OSError, StoreError):
+            previous_of(self.files.checkpoint).unlink(missing_ok=True)
+            if self.runs.is_remote:
+                self.runs.remove(self._relative(PREVIOUS), 0.0)
 
     def send(self, steps: int) -> bool:
         """Send the checkpoint, unless the URI has one that is further; whether the URI has what it should have."""
@@ -72,7 +106,9 @@ class Mirror:
             if self._there is None:
                 self._there = self._look()
             if steps >= self._there:
-                self.runs.send(f"{self.files.relative}/{CHECKPOINT}", self._patience_s)
+                if 0 <= self._there < steps:
+                    self.runs.copy(self._relative(CHECKPOINT), self._relative(PREVIOUS), self._patience_s)
+                self.runs.send(self._relative(CHECKPOINT), self._patience_s)
                 self._there = steps
         except StoreError as error:
             LOG.warning("the checkpoint stays on this machine until the next one: %s", error)
@@ -84,7 +120,8 @@ class Mirror:
     def _fetch(self) -> None:
         """Take the checkpoint at the URI unless the one here is whole and further."""
         here, there = self.files.checkpoint, self._remote_copy()
-        if not self.runs.fetch(f"{self.files.relative}/{CHECKPOINT}", there, self._patience_s):
+        name = self._fetch_undamaged(there)
+        if name is None:
             self._there = -1
             return
         steps_here, steps_there = steps_of(here), steps_of(there)
@@ -92,15 +129,30 @@ class Mirror:
             os.replace(there, here)
         else:
             there.unlink()
-        self._there = -1 if steps_there is None else steps_there
+        self._there = steps_there if name == CHECKPOINT and steps_there is not None else -1
+
+    def _fetch_undamaged(self, there: Path) -> str | None:
+        """Copy the newest checkpoint at the URI to `there`, or else the one before it; which of them, None: neither."""
+        for name in (CHECKPOINT, PREVIOUS):
+            if not self.runs.fetch(self._relative(name), there, self._patience_s):
+                continue
+            if is_intact(there):
+                return name
+            aside = self.files.folder / f"{Path(name).stem}-remote.damaged"
+            LOG.warning("%s is damaged; it is kept as %s", self.runs.place(self._relative(name)), aside)
+            os.replace(there, aside)
+        return None
 
     def _look(self) -> int:
         """How far the checkpoint at the URI is: another machine may have sent it. -1 where there is none."""
         there = self._remote_copy()
-        found = self.runs.fetch(f"{self.files.relative}/{CHECKPOINT}", there, self._patience_s)
+        found = self.runs.fetch(self._relative(CHECKPOINT), there, self._patience_s)
         steps = steps_of(there) if found else None
         there.unlink(missing_ok=True)
         return -1 if steps is None else steps
+
+    def _relative(self, name: str) -> str:
+        return f"{self.files.relative}/{name}"
 
     def _remote_copy(self) -> Path:
         return self.files.folder / f".{CHECKPOINT}.{os.getpid()}.remote.tmp"
@@ -149,3 +201,11 @@ def steps_of(checkpoint: Path) -> int | None:
         return int(read_checkpoint(checkpoint)["step"])
     except (WeightsError, KeyError, TypeError, ValueError):
         return None
+
+
+def kimg_of(checkpoint: Path) -> float:
+    """How far a checkpoint is; 0 where there is none, or one that cannot be read."""
+    try:
+        return float(read_checkpoint(checkpoint)["images_shown"]) / 1000
+    except (WeightsError, KeyError, TypeError, ValueError):
+        return 0.0

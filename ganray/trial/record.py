@@ -36,34 +36,43 @@ CURVES = ("loss_d", "loss_g", "penalty", "reconstruction", "self_supervision", "
 class Recorder:
     """Writes one trial's rows, and keeps what they say of its health. Used by the main worker alone."""
 
-    def __init__(self, job: TrialJob, state: TrainState, images: ImageSet) -> None:
-        self.job, self.state, self.images = job, state, images
+    def __init__(
+        self, job: TrialJob, state: TrainState, images: ImageSet, again: bool = False, notes: tuple[Diagnosis, ...] = ()
+    ) -> None:
+        """`again`: an earlier attempt may have left rows, although there is no checkpoint of it.
+
+        `notes`: findings from outside of the trial's curves.
+        """
+        self.job, self.state, self.images, self.again, self.notes = job, state, images, again, notes
         self.store = Store(job.store)
         self.checkpoint_uri = job.files.checkpoint_uri
         self.created_at = datetime.fromtimestamp(state.started_at_s, UTC)
         self._written_at = self.created_at
-        self.findings: tuple[Diagnosis, ...] = ()
+        self.findings = notes
         self._readings: list[Mapping[str, Any]] = []
         self._evaluations: list[Mapping[str, Any]] = []
         self._curves: list[CurveRow] = []
 
     def remember(self) -> None:
         """What the store knows of this trial up to its checkpoint: a resumed trial has a past."""
-        if self.state.step == 0:
+        if self.state.step == 0 and not self.again:
             return
         experiment, trial_id = self.job.experiment, self.job.trial_id
         until = pads.field("kimg") <= self.state.kimg
         try:
+            if known := stored(self.store, experiment, trial_id):
+                # The rows of this attempt are the newer ones, also where the clock was put back since.
+                self._written_at = max(self._written_at, known.updated_at)
             self._readings += self.store.curves(experiment, trial_id=trial_id, where=until).to_pylist()
             self._evaluations += self.store.evaluations(experiment, trial_id=trial_id, where=until).to_pylist()
         except StoreError as error:
             LOG.warning("going on without a look at this trial's past: %s", error)
-        self.findings = follow(self.history)
+        self.findings = (*self.notes, *follow(self.history))
 
     @property
     def history(self) -> History:
         """The trial's course so far."""
-        return History.of(self.job.recipe, self._readings, self._evaluations)
+        return History.of(self.state.recipe, self._readings, self._evaluations)
 
     def doomed_by(self) -> Diagnosis | None:
         """The finding of this very moment that the experiment's file ends trials for."""
@@ -96,6 +105,7 @@ class Recorder:
                 discriminator_params=count_parameters(state.discriminator),
                 checkpoint_uri=self.checkpoint_uri,
                 skipped_files=tuple(bad.name for bad in self.images.skipped),
+                lineage=state.lineage or None,
                 created_at=self.created_at,
                 updated_at=self._written_at,
             )
@@ -103,7 +113,7 @@ class Recorder:
 
     def failed(self, diagnosis: str, fatal: Diagnosis | None) -> None:
         """Append the trial's row with why it ended, and the points of the curves that were not written yet."""
-        past = follow(self.history, now=True)
+        past = (*self.notes, *follow(self.history, now=True))
         self.findings = (*past, fatal) if fatal else past
         self.trial("failed", diagnosis)
         self.flush_curves()
@@ -171,11 +181,11 @@ class Recorder:
             )
             self.store.put_evaluation(row)
             self._evaluations.append(row.to_dict())
-        self.findings = follow(self.history)
+        self.findings = (*self.notes, *follow(self.history))
 
     def _grid(self) -> str:
         """Samples of the same latents at each evaluation, side by side."""
-        recipe, device = self.job.recipe, self.state.world.device
+        recipe, device = self.state.recipe, self.state.world.device
         columns = grid_columns(recipe.data.resolution)
         generator, n_classes = self.state.sampling_generator, len(self.state.classes)
         samples = sample_images(generator, recipe.generator, columns**2, GRID_SEED, device, n_classes=n_classes)
@@ -212,7 +222,12 @@ def record_early_failure(job: TrialJob, world: World, diagnosis: str) -> None:
             status="failed",
         )
     if known.status in ("running", "failed"):
-        store.put_trial(dataclasses.replace(known, status="failed", diagnosis=diagnosis, updated_at=now()))
+        store.put_trial(dataclasses.replace(known, status="failed", diagnosis=diagnosis, updated_at=after(known)))
+
+
+def after(known: TrialRow) -> datetime:
+    """A time to write a trial's next row at: the newest row counts, also where the clock was put back in between."""
+    return max(now(), known.updated_at + timedelta(microseconds=1))
 
 
 def name_of(source: str) -> str:

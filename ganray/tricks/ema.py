@@ -52,6 +52,10 @@ def _warmed_average(decay: float) -> Average:
     return average
 
 
+def is_spectral_vector(name: str) -> bool:
+    """Whether a buffer of this name is a singular vector that spectral norm keeps."""
+    return ".parametrizations." in f".{name}" and name.endswith(("._u", "._v"))
+
+
 def _is_copied(name: str, buffer: Tensor) -> bool:
-    spectral = ".parametrizations." in f".{name}" and name.endswith(("._u", "._v"))
-    return spectral or not buffer.is_floating_point()
+    return is_spectral_vector(name) or not buffer.is_floating_point()

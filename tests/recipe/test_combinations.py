@@ -289,6 +289,20 @@ REFUSED = {
         {"objective": {"self_supervision": [{"name": "rotation"}, {"name": "rotation"}]}},
         ("objective", "self_supervision"), "rotation is there twice",
         {"objective": {"self_supervision": [{"name": "rotation"}, {"name": "contrastive"}]}}),
+    ("micro_batches", "batch norm in G"): (
+        {"runtime": {"micro_batch": 2}}, ("runtime", "micro_batch"),
+        "micro-batches would change what is trained: batch norm in the dcgan generator mixes the images of a batch; set "
+        "generator.norm to another, or leave runtime.micro_batch out",
+        {"runtime": {"micro_batch": 2}, "generator": dcgan(norm="pixel")}),
+    ("micro_batches", "a D that has batch norm only"): (
+        {"runtime": {"micro_batch": 2}, "generator": dcgan(norm="none"), "discriminator": FASTGAN},
+        ("runtime", "micro_batch"), "batch norm in the fastgan discriminator mixes the images of a batch; take a",
+        {"runtime": {"micro_batch": 2}, "generator": dcgan(norm="none"), "discriminator": PROJECTED,
+         "evaluation": FID}),
+    ("micro_batches", "a loss of means"): (
+        {"runtime": {"micro_batch": 2}, "generator": dcgan(norm="none"), "objective": {"loss": {"name": "ragan"}}},
+        ("runtime", "micro_batch"), "ragan compares each logit with the other side's mean over the batch",
+        {"runtime": {"micro_batch": 2}, "generator": dcgan(norm="none"), "objective": {"loss": {"name": "rpgan"}}}),
 }  # fmt: skip
 
 

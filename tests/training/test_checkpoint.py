@@ -7,8 +7,18 @@ import pytest
 import torch
 
 from ganray.errors import WeightsError
+from ganray.recipe.recipe import Recipe
 from ganray.training import checkpoint as checkpoint_
-from ganray.training.checkpoint import load_generator, read_checkpoint, restore_checkpoint, save_checkpoint
+from ganray.training.checkpoint import (
+    DamagedCheckpoint,
+    is_intact,
+    load_generator,
+    previous_of,
+    read_checkpoint,
+    restore_checkpoint,
+    save_checkpoint,
+    settle,
+)
 from ganray.training.distributed import World
 
 
@@ -45,7 +55,8 @@ def test_a_crash_while_writing_leaves_the_old_one(saved, begin, monkeypatch, pla
 
 def test_what_a_killed_process_left_is_removed(saved):
     _, path = saved
-    (path.parent / ".checkpoint.pt.4711.tmp").write_bytes(b"half a file")
+    for name in (path.name, previous_of(path).name):
+        (path.parent / f".{name}.4711.tmp").write_bytes(b"half a file")
     checkpoint_.remove_leftovers(path)
     assert files(path) == ["checkpoint.pt"]
 
@@ -77,7 +88,7 @@ def test_a_file_in_the_way_is_named(saved, tmp_path):
         save_checkpoint(state, tmp_path / "file" / "checkpoint.pt")
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "zeros", "png"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "zeros", "png", "flipped", "hole"])
 def test_a_damaged_file_is_named(saved, damage):
     state, path = saved
     whole = path.read_bytes()
@@ -87,11 +98,133 @@ def test_a_damaged_file_is_named(saved, damage):
         "text": b"hello, I am no checkpoint\n",
         "zeros": bytes(1000),
         "png": b"\x89PNG\r\n\x1a\n" + bytes(100),
+        "flipped": flipped(whole, len(whole) // 2),
+        "hole": whole[:8192] + bytes(4096) + whole[12288:],  # what a power cut leaves of blocks that were not written
     }
     path.write_bytes(contents[damage])
-    with pytest.raises(WeightsError, match=r"checkpoint\.pt: damaged or no checkpoint: .") as caught:
+    with pytest.raises(DamagedCheckpoint, match=r"checkpoint\.pt: damaged or no checkpoint: .") as caught:
         restore_checkpoint(state, path)
     assert "\n" not in str(caught.value)
+    assert not is_intact(path)
+
+
+def flipped(content, place):
+    """The content with one bit changed."""
+    return content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :]
+
+
+def test_a_flipped_bit_is_noticed_wherever_it_matters(saved):
+    _, path = saved
+    whole, before = path.read_bytes(), read_checkpoint(path)
+    noticed = 0
+    for place in range(3, len(whole), len(whole) // 150):
+        path.write_bytes(flipped(whole, place))
+        if is_intact(path):  # padding, dates: nothing that anybody reads
+            assert_equal(read_checkpoint(path), before)
+        else:
+            noticed += 1
+    assert noticed > 100
+
+
+def assert_equal(a, b):
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+    if isinstance(a, dict | list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(*((a.values(), b.values()) if isinstance(a, dict) else (a, b))):
+            assert_equal(x, y)
+    else:
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+def test_too_little_memory_is_no_damage(saved, monkeypatch):
+    state, path = saved
+    load = torch.load
+
+    def all_of_it(path, mmap=False, **options):
+        if not mmap:
+            raise RuntimeError("not enough memory")
+        return load(path, mmap=mmap, **options)
+
+    monkeypatch.setattr(torch, "load", all_of_it)
+    with pytest.raises(WeightsError, match="not enough memory") as caught:
+        restore_checkpoint(state, path)
+    assert not isinstance(caught.value, DamagedCheckpoint)
+
+
+@pytest.fixture
+def two(saved, begin):
+    """The newest checkpoint, of four steps, and the one before it, of two."""
+    state, path = saved
+    older = path.read_bytes()
+    begin_, _, train = begin(state.recipe)
+    restore_checkpoint(begin_, path)
+    train(2)
+    save_checkpoint(begin_, path)
+    assert files(path) == ["checkpoint-previous.pt", "checkpoint.pt"]
+    assert previous_of(path).read_bytes() == older
+    return path
+
+
+def steps(path):
+    return read_checkpoint(path)["step"]
+
+
+def test_the_checkpoint_before_the_newest_is_kept(two, begin):
+    assert (steps(two), steps(previous_of(two))) == (4, 2)
+    assert settle(two) == []
+    assert (steps(two), steps(previous_of(two))) == (4, 2)
+
+
+def test_a_damaged_newest_one_is_kept_aside_and_the_one_before_it_is_gone_on_from(two, begin, caplog):
+    newest = flipped(two.read_bytes(), 20_000)
+    two.write_bytes(newest)
+    aside = two.with_name("checkpoint.damaged")
+    assert settle(two) == [aside]
+    assert aside.read_bytes() == newest
+    assert (steps(two), steps(previous_of(two))) == (2, 2)
+    assert f"{two} is damaged; it is kept as checkpoint.damaged" in caplog.text
+    assert f"going on from {previous_of(two)}" in caplog.text
+    state, _, train = begin(Recipe.model_validate(read_checkpoint(two)["recipe"]))
+    restore_checkpoint(state, two)
+    save_checkpoint(state, two)  # both names are one file here
+    train(1)
+    save_checkpoint(state, two)
+    assert (steps(two), steps(previous_of(two))) == (3, 2)
+    assert files(two) == ["checkpoint-previous.pt", "checkpoint.damaged", "checkpoint.pt"]
+
+
+def test_a_damaged_older_one_does_no_harm(two):
+    previous_of(two).write_bytes(b"half a file")
+    assert settle(two) == [two.with_name("checkpoint-previous.damaged")]
+    assert steps(two) == 4
+
+
+def test_where_both_are_damaged_both_are_kept_aside(two):
+    for path in (two, previous_of(two)):
+        path.write_bytes(b"half a file")
+    assert len(settle(two)) == 2
+    assert files(two) == ["checkpoint-previous.damaged", "checkpoint.damaged"]
+
+
+def test_a_newest_one_that_is_missing_is_replaced_by_the_one_before_it(two):
+    two.unlink()
+    assert settle(two) == []
+    assert steps(two) == 2
+
+
+def test_without_hard_links_the_names_are_moved(two, begin, monkeypatch):
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(1, "Operation not permitted")))
+    state, _, train = begin(Recipe.model_validate(read_checkpoint(two)["recipe"]))
+    restore_checkpoint(state, two)
+    train(1)
+    save_checkpoint(state, two)
+    assert (steps(two), steps(previous_of(two))) == (5, 4)
+    two.write_bytes(b"half a file")
+    settle(two)
+    assert steps(two) == 4
+    assert files(two) == ["checkpoint.damaged", "checkpoint.pt"]
 
 
 def test_files_that_are_none_of_ours_are_named(saved, tmp_path):

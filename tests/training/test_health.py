@@ -144,7 +144,7 @@ def test_the_undecided_loss_is_the_least_that_a_constant_discriminator_can_have(
 
 
 def test_every_sign_has_a_remedy_and_every_remedy_names_fields_of_one_section():
-    assert {*SIGNS, "non-finite", "unrealistic-shape"} == set(REMEDIES)
+    assert {*SIGNS, "non-finite", "out-of-memory", "unrealistic-shape"} == set(REMEDIES)
     assert set(Prunable.__args__) == set(SIGNS)
     for remedy in REMEDIES.values():
         assert remedy.tries

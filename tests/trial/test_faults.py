@@ -3,16 +3,18 @@
 import os
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 import torch
 
 from ganray.errors import RecipeError, StoreError
 from ganray.store.store import Store
-from ganray.training.checkpoint import read_checkpoint
+from ganray.training.checkpoint import previous_of, read_checkpoint
 from ganray.training.distributed import World
 from ganray.trial import run as run_
 from ganray.trial.job import CHECKPOINT, check_batch
+from ganray.trial.local import prepare_folder
 from ganray.trial.record import name_of
 from ganray.trial.run import claimed, start_afresh
 
@@ -52,25 +54,81 @@ def test_a_learning_rate_without_bounds_is_diagnosed(job, run):
     assert not (job().folder / CHECKPOINT).exists()
 
 
-def test_a_disk_that_fills_up_fails_the_trial_and_keeps_the_checkpoint(job, run, rows, tmp_path):
-    measured = job(runs=tmp_path / "measured", store=tmp_path / "other")
-    run(measured)
+@pytest.fixture
+def disk(tmp_path):
+    """Mounts a small disk, or gives it another size; it is unmounted at the end."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = []
+
+    def mount(size_bytes):
+        options = f"{'remount,' if mounted else ''}size={int(size_bytes)}"
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("NOT TESTED: disk full needs root and the right to mount a tmpfs")
+        mounted.append(size_bytes)
+        return folder
+
+    yield mount
+    if mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+OFTEN = {"protocols": ["fd_tiny"], "every_kimg": 0.02}
+
+
+@pytest.mark.parametrize(("room", "kept"), [(1.6, [20]), (2.6, [40, 20])])
+def test_a_disk_that_fills_up_fails_the_trial_which_goes_on_when_there_is_room(
+    job, run, rows, tmp_path, disk, room, kept
+):
+    measured = job(runs=tmp_path / "measured", store=tmp_path / "other", evaluation=OFTEN)
+    straight, _ = run(measured)
     size = (measured.folder / CHECKPOINT).stat().st_size
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={int(size * 1.6)}", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("NOT TESTED: disk full needs root and the right to mount a tmpfs")
-    try:
-        full = job(runs=disk)
-        outcome, reports = run(full)
-        assert (outcome.status, [report.kimg for report in reports]) == ("failed", [0.04])
-        assert f"{full.folder / CHECKPOINT} cannot be written: No space left on device" in outcome.diagnosis
-        assert read_checkpoint(full.folder / CHECKPOINT)["images_shown"] == 40
-        assert not list(full.folder.glob(".*.tmp"))
-        assert rows(full)["trials"][0]["status"] == "failed"
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+    full = job(runs=disk(size * room), evaluation=OFTEN)
+    outcome, reports = run(full)
+    assert outcome.status == "failed"
+    assert f"{full.folder / CHECKPOINT} cannot be written: No space left on device; free some" in outcome.diagnosis
+    assert [report.kimg for report in reports] == [shown / 1000 for shown in reversed(kept)]
+    there = [full.folder / CHECKPOINT, previous_of(full.folder / CHECKPOINT)][: len(kept)]
+    assert [read_checkpoint(path)["images_shown"] for path in there] == kept
+    assert not list(full.folder.glob(".*.tmp"))
+    assert rows(full)["trials"][0]["status"] == "failed"
+
+    disk(size * 10)
+    prepare_folder(full, resume=True, fresh=False)
+    outcome, reports = run(full)
+    assert (outcome.status, outcome.metrics) == ("completed", straight.metrics)
+    found = rows(full)
+    assert [row["kimg"] for row in found["evaluations"]] == [0.02, 0.04, 0.06, 0.08]
+    assert [row["kimg"] for row in found["curves"]] == [4 * step / 1000 for step in range(1, 21)]
+    assert [row["status"] for row in found["trials"]] == ["completed"]
+
+
+def test_a_store_whose_disk_is_full_fails_the_trial_which_goes_on_when_there_is_room(job, run, rows, tmp_path, disk):
+    measured = job(runs=tmp_path / "measured", store=tmp_path / "other", evaluation=OFTEN)
+    straight, _ = run(measured)
+    (grid, *_) = Path(measured.store).glob("artifacts/*/*/grid-*")
+    full = job(store=disk(64_000 + 1.5 * grid.stat().st_size), evaluation=OFTEN)
+    outcome, _ = run(full)
+    assert outcome.status == "failed"
+    assert "cannot write" in outcome.diagnosis
+    assert "No space left on device; free some space on that disk" in outcome.diagnosis
+
+    disk(10_000_000)
+    outcome, _ = run(full)
+    assert (outcome.status, outcome.metrics) == ("completed", straight.metrics)
+    found = rows(full)
+    assert [row["kimg"] for row in found["evaluations"]] == [0.02, 0.04, 0.06, 0.08]
+    assert [row["kimg"] for row in found["curves"]] == [4 * step / 1000 for step in range(1, 21)]
+    assert [row["status"] for row in found["trials"]] == ["completed"]
+
+
+def test_a_disk_without_room_for_anything_is_the_diagnosis(job, run, disk):
+    runs = disk(8192)
+    (runs / "ballast").write_bytes(bytes(4096))
+    outcome, _ = run(job(runs=runs))
+    assert outcome.status == "failed"
+    assert "cannot be written: No space left on device" in outcome.diagnosis
 
 
 def test_a_store_that_cannot_be_written_is_the_diagnosis(job, run, tmp_path):
@@ -94,12 +152,59 @@ def test_images_that_are_not_there_are_the_diagnosis(job, run, tmp_path):
     assert "absent" in outcome.diagnosis
 
 
-def test_a_damaged_checkpoint_is_the_diagnosis(job, run):
+@pytest.fixture
+def straight(job, run, tmp_path):
+    """The checkpoint and the rows of the same recipe, trained without a break."""
+    whole = job(runs=tmp_path / "straight", store=tmp_path / "straight-store", evaluation=OFTEN)
+    run(whole)
+    return read_checkpoint(whole.files.checkpoint)
+
+
+def flip(path):
+    """Change one bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def tear(path):
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+@pytest.mark.parametrize("damage", [flip, tear, Path.unlink])
+@pytest.mark.parametrize("both", [False, True], ids=["newest", "both"])
+def test_a_damaged_checkpoint_costs_no_more_than_what_came_after_the_one_before_it(
+    job, run, rows, straight, caplog, damage, both
+):
+    mine = job(evaluation=OFTEN)
+    run(mine, tell=lambda report: report.kimg < 0.05)
+    newest, previous = mine.files.checkpoint, previous_of(mine.files.checkpoint)
+    for path in (newest, previous) if both else (newest,):
+        damage(path)
+    outcome, reports = run(mine)
+    assert outcome.status == "completed"
+    assert [report.kimg for report in reports] == ([0.02, 0.04, 0.06, 0.08] if both else [0.06, 0.08])
+    found = rows(mine)
+    assert [row["kimg"] for row in found["evaluations"]] == [0.02, 0.04, 0.06, 0.08]
+    assert [row["kimg"] for row in found["curves"]] == [4 * step / 1000 for step in range(1, 21)]
+    assert [row["status"] for row in found["trials"]] == ["completed"]
+    saved = read_checkpoint(newest)
+    for part in ("generator", "discriminator", "ema"):
+        assert all(torch.equal(saved[part][name], straight[part][name]) for name in straight[part])
+    if damage is not Path.unlink:
+        assert f"{newest} is damaged; it is kept as checkpoint.damaged" in caplog.text
+        assert (mine.folder / "checkpoint.damaged").exists()
+        assert ("the trial begins anew" in caplog.text) == both
+
+
+def test_another_recipes_checkpoint_is_the_diagnosis_and_stays(job, run):
+    run(job(seed=1))
     job().folder.mkdir(parents=True)
-    (job().folder / CHECKPOINT).write_bytes(b"half a file")
+    os.replace(job(seed=1).files.checkpoint, job().files.checkpoint)
     outcome, _ = run(job())
     assert outcome.status == "failed"
-    assert f"{job().folder / CHECKPOINT}: damaged or no checkpoint" in outcome.diagnosis
+    assert "was written by another recipe" in outcome.diagnosis
+    assert job().files.checkpoint.exists()
 
 
 def test_an_unknown_error_is_told_with_its_type_and_its_trace(job, run, rows, monkeypatch):

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from ganray.errors import DataError
 from ganray.trial.job import CHECKPOINT
 
 FAST = {"generator": {"lr": 0.2}, "discriminator": {"lr": 0.2}}
@@ -100,18 +101,28 @@ def test_a_trial_that_fails_before_its_networks_exist_is_in_the_store(job, run, 
     assert (trial["dataset"], trial["generator_params"]) == ("absent", None)
 
 
-def test_a_failure_at_the_start_keeps_what_an_earlier_run_achieved(job, run, rows):
+@pytest.fixture
+def lose_images(monkeypatch):
+    """The images that were there are not there any more."""
+
+    def lose(data, **options):
+        raise DataError(f"{data.source}: no such folder")
+
+    return lambda: monkeypatch.setattr("ganray.trial.run.load_images", lose)
+
+
+def test_a_failure_at_the_start_keeps_what_an_earlier_run_achieved(job, run, rows, lose_images):
     run(job(), tell=lambda report: False)  # stopped at the first evaluation
-    (job().folder / CHECKPOINT).write_bytes(b"half a file")
+    lose_images()
     outcome, _ = run(job())
     (trial,) = rows(job())["trials"]
     assert (trial["status"], trial["diagnosis"], trial["kimg"]) == ("failed", outcome.diagnosis, 0.04)
     assert trial["n_images"] == 12
 
 
-def test_a_failure_at_the_start_leaves_a_completed_trial_alone(job, run, rows):
+def test_a_failure_at_the_start_leaves_a_completed_trial_alone(job, run, rows, lose_images):
     run(job())
-    (job().folder / CHECKPOINT).write_bytes(b"half a file")
+    lose_images()
     assert run(job())[0].status == "failed"
     (trial,) = rows(job())["trials"]
     assert (trial["status"], trial["diagnosis"]) == ("completed", None)

@@ -10,9 +10,10 @@ from ganray.errors import RecipeError, StoreError
 from ganray.store.store import Store
 from ganray.training.checkpoint import read_checkpoint
 from ganray.training.distributed import World
+from ganray.trial.attempts import MAX_ATTEMPTS
 from ganray.trial.folder import Runs
 from ganray.trial.local import prepare_folder
-from ganray.trial.mirror import UNSENT, Mirror, send_waiting, share_checkpoint, steps_of
+from ganray.trial.mirror import PREVIOUS, UNSENT, Mirror, send_waiting, share_checkpoint, steps_of
 from ganray.trial.run import start_afresh
 
 
@@ -51,7 +52,7 @@ def outage(monkeypatch):
             return call
 
     switch = Outage()
-    for name in ("send", "fetch", "exists", "remove"):
+    for name in ("send", "copy", "fetch", "exists", "remove"):
         monkeypatch.setattr(Runs, name, switch.guard(getattr(Runs, name)))
     return switch
 
@@ -133,6 +134,71 @@ def test_a_torn_file_here_or_there_never_wins(remote, run, tmp_path):
     Mirror(job.files).pull()
     assert job.files.checkpoint.read_bytes() == whole
     assert there(job, tmp_path)["step"] == 6
+
+
+def flipped(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["newest", "both"])
+def test_the_uri_keeps_the_checkpoint_before_the_newest_for_when_that_is_damaged(
+    remote, run, rows, straight, tmp_path, caplog, both
+):
+    job = remote(evaluation={"protocols": ["fd_tiny"], "every_kimg": 0.02})
+    run(job, tell=lambda report: report.kimg < 0.05)
+    copy = tmp_path / "previous.pt"
+    assert job.files.runs.fetch(f"{job.files.relative}/{PREVIOUS}", copy)
+    assert (steps_of(copy), there(job, tmp_path)["step"]) == (10, 15)
+    shutil.move(job.folder, tmp_path / "of this machine")  # from here on it is another one
+    for name in ("checkpoint.pt", PREVIOUS) if both else ("checkpoint.pt",):
+        path = job.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(flipped((tmp_path / "of this machine" / name).read_bytes()))
+        job.files.runs.send(f"{job.files.relative}/{name}")
+        path.unlink()
+    outcome, reports = run(job)
+    assert outcome.status == "completed"
+    assert [report.kimg for report in reports] == ([0.02, 0.04, 0.06, 0.08] if both else [0.06, 0.08])
+    assert f"{job.files.checkpoint_uri} is damaged; it is kept as" in caplog.text
+    for saved in (there(job, tmp_path), read_checkpoint(job.files.checkpoint)):
+        assert_same(saved, straight)
+    assert [row["kimg"] for row in rows(job)["evaluations"]] == [0.02, 0.04, 0.06, 0.08]
+    assert not job.files.runs.exists(f"{job.files.relative}/{PREVIOUS}")  # a trial that has ended needs one
+
+
+def test_the_attempts_are_counted_over_machines(remote, run):
+    job = remote()
+
+    def die(state, reading):
+        raise KeyboardInterrupt
+
+    for _ in range(MAX_ATTEMPTS):
+        with pytest.raises(KeyboardInterrupt):
+            run(job, watch=die)
+        shutil.rmtree(job.files.runs.folder)  # another machine each time
+    outcome, _ = run(job)
+    assert outcome.status == "failed"
+    assert outcome.diagnosis.startswith("worker-died: ")
+    shutil.rmtree(job.files.runs.folder)
+    prepare_folder(job, resume=False, fresh=False)
+    assert run(job)[0].status == "completed"
+    assert not job.files.runs.exists(f"{job.files.relative}/attempts.json")
+
+
+def test_a_copy_at_a_uri_that_is_no_object_store_is_there_whole(tmp_path, private_cache):
+    runs = Runs.at(f"memory://{tmp_path.name}")
+    for content in (b"one", b"two"):
+        source = runs.folder / "a" / "b.pt"
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_bytes(content)
+        runs.send("a/b.pt")
+        runs.copy("a/b.pt", "a/c.pt")
+        assert runs.fetch("a/c.pt", tmp_path / "c.pt")
+        assert (tmp_path / "c.pt").read_bytes() == content
+    runs.remove("a/c.pt")
+    assert not runs.exists("a/c.pt")
+    assert runs.exists("a/b.pt")
 
 
 def test_an_outage_stops_no_training_and_the_next_checkpoint_makes_it_good(

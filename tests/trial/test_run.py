@@ -1,6 +1,7 @@
 """One trial from images to rows; resumed wherever it was left."""
 
 import io
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -173,6 +174,71 @@ def test_the_networks_of_a_distance_do_not_move_the_random_numbers(job):
     assert run_.load_perception(job(**fastgan).recipe, torch.device("cpu")).distance is not None
     assert torch.equal(before, torch.get_rng_state())
     assert run_.load_perception(job().recipe, torch.device("cpu")) == Perception()
+
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Sets the wall clock off by so much; whatever measures a duration by it would notice."""
+    time_s, time_ns = time.time, time.time_ns
+
+    class Clock:
+        off = timedelta()
+
+    class Moved(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.fromtimestamp(time.time(), tz)
+
+    monkeypatch.setattr(time, "time", lambda: time_s() + Clock.off.total_seconds())
+    monkeypatch.setattr(time, "time_ns", lambda: time_ns() + int(Clock.off.total_seconds() * 1e9))
+    monkeypatch.setattr("ganray.store.schema.datetime", Moved)
+    return Clock
+
+
+@pytest.mark.parametrize("jumps", [(-DAY, -2 * DAY), (DAY, 2 * DAY), (DAY, -DAY), (-DAY, DAY)], ids=str)
+def test_a_clock_that_jumps_moves_no_duration_and_loses_no_row(job, run, rows, straight, clock, jumps):
+    off = iter(jumps)
+
+    def jump(report):
+        clock.off = next(off)
+        return True
+
+    mine, readings = job(evaluation={"protocols": ["fd_tiny"], "every_kimg": 0.02}), []
+    paused = False
+
+    def pause():  # between two evaluations, after the first jump
+        return not paused and len(readings) == 8
+
+    first, _ = run(mine, tell=jump, watch=lambda state, reading: readings.append(reading), pause=pause)
+    assert first.status == "running"
+    paused, clock.off = True, jumps[1]
+    outcome, reports = run(mine, watch=lambda state, reading: readings.append(reading))
+    assert (outcome.status, outcome.metrics) == ("completed", straight[0].metrics)
+    assert first.wall_s < outcome.wall_s < 3600
+    assert [report.kimg for report in reports] == [0.04, 0.06, 0.08]
+    assert all(0 < reading["images_per_s"] < 1e6 for reading in readings)
+    found = rows(mine)
+    assert [row["kimg"] for row in found["evaluations"]] == [0.02, 0.04, 0.06, 0.08]
+    assert all(0 <= row["seconds"] < 3600 for row in found["evaluations"])
+    spent = [row["device_s"] for row in found["evaluations"]]
+    assert spent == sorted(spent)
+    assert [row["kimg"] for row in found["curves"]] == KIMG_OF_STEPS
+    assert [(row["status"], row["kimg"]) for row in found["trials"]] == [("completed", 0.08)]
+    assert same_weights(read_checkpoint(mine.folder / CHECKPOINT), straight[1])
+
+
+def test_a_trial_that_fails_early_says_so_although_the_clock_was_put_back(job, run, rows, clock):
+    for seed in (0, 1):
+        run(job(seed=seed), tell=lambda report: False)
+    job().files.checkpoint.write_bytes(job(seed=1).files.checkpoint.read_bytes())
+    clock.off = -DAY
+    outcome, _ = run(job())
+    assert outcome.status == "failed"
+    (row,) = [row for row in rows(job())["trials"] if row["trial_id"] == job().trial_id]
+    assert (row["status"], row["diagnosis"]) == ("failed", outcome.diagnosis)
 
 
 def test_the_newest_row_counts_although_the_clock_was_put_back(job, run, rows, monkeypatch):

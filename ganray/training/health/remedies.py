@@ -121,6 +121,16 @@ REMEDIES: dict[str, Remedy] = {
         "bound D's logits: r1, lecam or spectral_norm; or a lower learning rate of D",
         (PENALISE, LECAM, SPECTRAL, SLOWER_D),
     ),
+    "out-of-memory": Remedy(
+        Severity.SERIOUS,
+        "lower runtime.micro_batch or budget.batch_size, make the networks narrower, take fewer pixels "
+        "(data.resolution), or give each worker more of a GPU (resources.gpus_per_worker) or of the machine",
+        (
+            Try("half the batch", (Scale(("budget", "batch_size"), 0.5),)),
+            Try("half the width of G", (Scale(("generator", "width"), 0.5),)),
+            Try("half the width of D", (Scale(("discriminator", "width"), 0.5),)),
+        ),
+    ),
     "discriminator-won": Remedy(
         Severity.SERIOUS,
         "make D's task harder: diffaugment, r1, a lower learning rate of D, instance_noise; or a loss that it cannot "
