@@ -18,7 +18,7 @@ quickstart: $(STAMP)  ## Set up everything, then search recipes for 100 real ima
 # What starts a real Ray runs file by file: a process that has been a Ray driver may be ended by Ray's own threads.
 test: $(STAMP) packages lint  ## Set up everything, then run the linters, the layer contract and the tests
 	@$(BIN)/python -m pytest -q -m "not cluster" -n 2 --dist loadfile
-	@for file in $$(grep -l "mark.cluster" tests/cluster/*.py tests/objectstore/*.py); do \
+	@for file in $$(grep -l "mark.cluster" tests/cluster/*.py tests/faults/*.py tests/objectstore/*.py tests/security/*.py); do \
 		$(BIN)/python -m pytest -q -m cluster --durations=5 $$file || exit 1; \
 	done
 

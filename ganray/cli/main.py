@@ -16,6 +16,11 @@ from ganray.version import __version__
 VERBS = {
     "validate": "Check an experiment file and print what would run.",
     "sweep": "Search an experiment's space on Ray: train, score, record, rank.",
+    "submit": "Hand a sweep in to a Ray cluster, as a job that needs no terminal.",
+    "status": "The jobs of a cluster, or how far a sweep is and what it costs.",
+    "logs": "What a job prints.",
+    "stop": "Ask a job to end, so that it can be gone on with.",
+    "resume": "Go on with a sweep on a cluster, as a new job.",
     "train": "Train the one recipe of an experiment file.",
     "table": "Rank an experiment's trials, or show a benchmark's table.",
     "reproduce": "Run what is missing from a benchmark's table.",
@@ -31,6 +36,8 @@ VERBS = {
     "data": "Look at a set of images, or at the built-in samples.",
     "advise": "Write a first experiment file for a set of images.",
     "recipes": "The recipe book: every component, when to use it, what refuses it.",
+    "doctor": "Check this machine or a cluster, and say how to mend it.",
+    "export-generator": "A checkpoint's generator as safetensors, to share.",
     "schema": "Print the JSON schema of experiment files.",
     "import-fastgan": "Convert a checkpoint of the FastGAN authors' code.",
 }

@@ -1,4 +1,4 @@
-"""Between a sweep's driver and its slots: says that the sweep is over, so that none waits for a report."""
+"""Between a sweep's driver and its slots: the sweep is over, so none of them waits for its trial's next report."""
 
 import secrets
 from typing import Any

@@ -11,6 +11,7 @@ import ray
 
 from ganray.cluster.mailbox import Mailbox
 from ganray.cluster.resources import Demand
+from ganray.cluster.rooms import clear_rooms
 from ganray.cluster.storage import ray_storage
 from ganray.cluster.worker import WorkerConfig, work
 from ganray.errors import ClusterError
@@ -50,6 +51,7 @@ class WorkerGroup:
         self._started = time.monotonic()
         self._closing = threading.Event()
         self._said_waiting = False
+        self._looked = time.monotonic()
         self._thread = threading.Thread(target=self._keep_alive, daemon=True)
         self._thread.start()
 
@@ -60,10 +62,10 @@ class WorkerGroup:
     def next_result(self, job_id: int, stop: Callable[[], bool] = lambda: False) -> dict[str, Any] | None:
         """The job's next result; None where `stop` was asked for. Raises ClusterError where no worker can be placed."""
         while not stop():
+            self._leave_draining_nodes()
             result: dict[str, Any] | None = ray.get(self.mailbox.next_result.remote(job_id, POLL_S))
             if result is not None:
                 return result
-            self._leave_draining_nodes()
             self._complain_if_unplaced()
         return None
 
@@ -89,6 +91,7 @@ class WorkerGroup:
             if self._closing.is_set() or not ray.is_initialized():
                 return
             LOG.warning("%s: the worker group ended (%s) and is started again", self.name, why)
+            clear_rooms()
             results = ray.get(self.mailbox.count_results.remote())
             starts = starts + 1 if results == last_results else 1
             last_results = results
@@ -101,8 +104,10 @@ class WorkerGroup:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchTrainer
 
+        from ganray.cluster.no_cleaner import leave_out_trains_cleaner
         from ganray.cluster.rendezvous import LocalTorchConfig
 
+        leave_out_trains_cleaner()
         trainer = TorchTrainer(
             work,
             train_loop_config={"settings": WorkerConfig(self.mailbox, self.demand, self.name)},
@@ -127,6 +132,9 @@ class WorkerGroup:
 
     def _leave_draining_nodes(self) -> None:
         """Have the workers write a checkpoint and move where a node of theirs is about to be taken away."""
+        if time.monotonic() - self._looked < POLL_S:
+            return
+        self._looked = time.monotonic()
         # No public call tells; Ray Train's own watcher asks the same way.
         draining: dict[str, int] = ray._private.state.state.get_draining_nodes()
         nodes = ray.get(self.mailbox.nodes.remote()) if draining else ()

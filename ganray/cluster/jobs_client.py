@@ -148,7 +148,7 @@ class Jobs:
         """
         lines = _Lines(tell)
         lost_s: float | None = None
-        broken = (ClusterError, OSError, RuntimeError, *_aiohttp_errors())
+        broken: tuple[type[Exception], ...] = (ClusterError, OSError, RuntimeError, *_aiohttp_errors())
         while True:
             try:
                 job = self.get(job_id)

@@ -69,7 +69,7 @@ def watch(
 def drain_this_node(notice: Notice, address: str | None = None) -> bool:
     """Have Ray drain the node on this machine; whether it will. Raises OSError where no Ray runs here."""
     from ray._private import services
-    from ray.core.generated import autoscaler_pb2
+    from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # type: ignore[attr-defined]
 
     client = _gcs(address)
     here = services.get_node_ip_address()
@@ -77,7 +77,7 @@ def drain_this_node(notice: Notice, address: str | None = None) -> bool:
     ours = [node for node in nodes if node.node_manager_address in (here, "127.0.0.1") and node.state == 0]
     if not ours:
         raise OSError(f"no Ray node of this machine ({here}) is in the cluster")
-    reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+    reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
     text = f"spot instance: {notice.action} at {datetime.fromtimestamp(notice.at_s):%H:%M:%S}"
     answers = [client.drain_node(node.node_id.hex(), reason, text, int(notice.at_s * 1000)) for node in ours]
     for accepted, why in answers:

@@ -61,7 +61,7 @@ def run_sweep(experiment: Experiment, options: SweepOptions, console: Console) -
         deadline=started + options.time_s if options.time_s else None,
         device_hours=options.device_hours,
         goal=goal,
-        spent=spent_before(experiment, store),
+        spent={} if options.fresh else spent_before(experiment, store),
     )
     with ExitStack() as while_running:
         renew_lease = while_running.enter_context(only_driver(experiment.name, runs, budget.stop))

@@ -19,6 +19,7 @@ from ganray.cluster.metrics import SweepMetrics
 from ganray.cluster.packing import auto_gpus
 from ganray.cluster.prune import PrunedRows
 from ganray.cluster.resources import TUNE_CPUS, Demand, count_slots, demand_of
+from ganray.cluster.rooms import clear_rooms
 from ganray.cluster.schedulers import build_scheduler, checkpoint_config, tune_config
 from ganray.cluster.settings import keep_secrets_out_of_logs
 from ganray.cluster.slot import Slot, SlotConfig
@@ -34,6 +35,8 @@ from ganray.trial.folder import Runs
 
 SLOT_DEATHS = 20
 """How often a trial may lose its slot. What it is to blame for itself is counted in its folder, more strictly."""
+
+CLEAR_S = 5.0
 
 
 class Tuning:
@@ -235,16 +238,20 @@ class _Ending(tune.Callback):
 
 
 class _Room(tune.Callback):
-    """Says in the table when trials wait for nodes."""
+    """Gives back what dead slots hold, and says in the table when trials wait for nodes."""
 
     def __init__(self, table: LiveTable, capacity: Capacity) -> None:
         self.table, self.capacity = table, capacity
         self._said = ""
+        self._cleared = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if time.monotonic() - self._cleared >= CLEAR_S:
+            clear_rooms()
+            self._cleared = time.monotonic()
         active = sum(line.status in ("waiting", "running") for line in self.table.lines.values())
         waiting = active - self.capacity.fits()
         text = f"{waiting} trial(s) wait for a node with room" if waiting > 0 else ""

@@ -1,7 +1,7 @@
 """What a set of images is known by: a hash of content and preprocessing. Nothing is decoded, torch is not needed."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ganray.data.decode import UnreadableImage
@@ -13,12 +13,18 @@ PREPROCESSING_VERSION = 1
 """Enters the fingerprint; raise it with every change of decode.py that moves a pixel."""
 
 
-def of_pixels(source: Source, resolution: int, fit: str, progress: bool = False) -> str:
-    """16 hex digits over the files' contents in order and the preprocessing; no path, name or time enters."""
+def of_pixels(
+    source: Source, resolution: int, fit: str, progress: bool = False, alive: Callable[[], object] = bool
+) -> str:
+    """16 hex digits over the files' contents in order and the preprocessing; no path, name or time enters.
+
+    `alive` is called after each file.
+    """
     digests = ordered_map(_digest, source.entries, total=len(source.entries), text="Reading", progress=progress)
     digest = hashlib.sha256(f"images {PREPROCESSING_VERSION} {resolution} {fit}".encode())
     for each in digests:
         digest.update(f"\n{each}".encode())
+        alive()
     return digest.hexdigest()[:16]
 
 

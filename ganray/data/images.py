@@ -3,6 +3,7 @@
 import hashlib
 import warnings
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -47,13 +48,16 @@ class ImageSet:
     """Names of the class folders, sorted; empty without labels."""
 
 
-def load_images(spec: DataSpec, *, cache_dir: Path | None = None, progress: bool = False) -> ImageSet:
+def load_images(
+    spec: DataSpec, *, cache_dir: Path | None = None, progress: bool = False, alive: Callable[[], object] = bool
+) -> ImageSet:
     """Read the images of a spec, from the cache where their content has been decoded before.
 
     Args:
         spec: source, resolution, fit, on_corrupt, min_images, labels.
         cache_dir: instead of `cache_root()`; decoded sets lie in its folder `images`.
         progress: show bars on stderr.
+        alive: called after each file that was read or decoded.
 
     Raises:
         DataError: missing or empty source, unreadable files under `on_corrupt: fail` (all of them are named),
@@ -64,12 +68,12 @@ def load_images(spec: DataSpec, *, cache_dir: Path | None = None, progress: bool
     if spec.labels == "folders":
         refuse_without_classes(source, of_files)
     # The cache holds pixels alone, so its key knows nothing of labels.
-    fingerprint = of_pixels(source, spec.resolution, spec.fit, progress)
+    fingerprint = of_pixels(source, spec.resolution, spec.fit, progress, alive)
     cache = ImageCache((cache_dir or cache_root()) / "images")
     found = cache.read(fingerprint, spec.resolution)
     if found is None:
         with cache.writer(fingerprint, spec.resolution) as writer, quiet_pillow():
-            findings = _decode_all(source, spec, writer, progress)
+            findings = _decode_all(source, spec, writer, progress, alive)
             _refuse(source, spec, findings)
             writer.commit(findings)
         found = cache.read(fingerprint, spec.resolution)
@@ -110,7 +114,9 @@ def _decode(entry: Entry, spec: DataSpec) -> _Decoded | UnreadableImage:
     return _Decoded(pixels, hashlib.blake2b(pixels.data, digest_size=16).digest(), picture.rgb.size)
 
 
-def _decode_all(source: Source, spec: DataSpec, writer: CacheWriter, progress: bool) -> Findings:
+def _decode_all(
+    source: Source, spec: DataSpec, writer: CacheWriter, progress: bool, alive: Callable[[], object]
+) -> Findings:
     """Decode every entry, also after a bad one, so that all bad files are known at once."""
     n = len(source.entries)
     results = ordered_map(partial(_decode, spec=spec), source.entries, total=n, text="Decoding", progress=progress)
@@ -118,6 +124,7 @@ def _decode_all(source: Source, spec: DataSpec, writer: CacheWriter, progress: b
     small: list[tuple[int, int, int]] = []
     by_content: dict[bytes, list[int]] = defaultdict(list)
     for i, result in enumerate(results):
+        alive()
         if isinstance(result, UnreadableImage):
             bad.append((i, str(result)))
             continue

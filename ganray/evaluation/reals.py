@@ -4,6 +4,7 @@ import hashlib
 import os
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,17 @@ Features = npt.NDArray[np.float32]
 
 
 def real_features(
-    images: ImageSet, protocol: Protocol, extractor: Extractor, cache_dir: Path | None = None
+    images: ImageSet,
+    protocol: Protocol,
+    extractor: Extractor,
+    cache_dir: Path | None = None,
+    alive: Callable[[], object] = bool,
 ) -> Features:
     """Features [N, D] of the reals under this protocol ([2 N, D] with flips), from the cache where they are there.
 
-    A damaged cache file is computed anew; an unwritable cache costs a warning and the time.
+    A damaged cache file is computed anew; an unwritable cache costs a warning and the time. `alive` is
+    called after each batch.
+
     Raises WeightsError where the features are not finite.
     """
     path = (cache_dir or cache_root() / "features") / _file_name(images.fingerprint, protocol, extractor)
@@ -33,7 +40,7 @@ def real_features(
     cached = _read(path, (rows, extractor.dims))
     if cached is not None:
         return cached
-    features = _compute(images, protocol, extractor)
+    features = _compute(images, protocol, extractor, alive)
     if not np.isfinite(features).all():
         raise WeightsError(
             f"the extractor '{extractor.name}' gives features that are not finite for the real images of "
@@ -46,12 +53,13 @@ def real_features(
     return features
 
 
-def _compute(images: ImageSet, protocol: Protocol, extractor: Extractor) -> Features:
+def _compute(images: ImageSet, protocol: Protocol, extractor: Extractor, alive: Callable[[], object]) -> Features:
     batches = []
     for flip in (False, True) if protocol.flips else (False,):
         for start in range(0, len(images.images), BATCH):
             batch = torch.as_tensor(images.images[start : start + BATCH])
             batches.append(extractor(batch.flip(-1) if flip else batch).cpu())
+            alive()
     return torch.cat(batches).numpy()
 
 

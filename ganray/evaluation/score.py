@@ -1,6 +1,7 @@
 """Score a generator's samples under one protocol."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,14 +59,16 @@ class Scorer:
         *,
         cache_dir: Path | None = None,
         weights: Path | None = None,
+        alive: Callable[[], object] = bool,
     ) -> None:
         """Loads the extractor and computes or reads the reals' features; `weights` is `--fid-weights`.
 
-        `cache_dir` defaults to `features` in the cache folder. Raises WeightsError.
+        `cache_dir` defaults to `features` in the cache folder; `alive` is called after each batch of reals.
+        Raises WeightsError.
         """
         self.protocol = protocol
         self.extractor = load_extractor(protocol, device, weights)
-        self.features_real = real_features(images, protocol, self.extractor, cache_dir)
+        self.features_real = real_features(images, protocol, self.extractor, cache_dir, alive)
         self.n_images = len(images.images)
         self._seconds = 0.0
 

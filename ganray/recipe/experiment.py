@@ -209,8 +209,8 @@ class Experiment:
             return [f"{self.place(drawn.in_space(where))}: {dotted(where)}: {reason}"]
         if scheduler := self.settings.search.scheduler:
             for key, reason in scheduler.faults(recipe):
-                path = ("search", "scheduler", key)
-                return [f"{self.place(path)}: {dotted(path)}: {reason}"]
+                at = ("search", "scheduler", key)
+                return [f"{self.place(at)}: {dotted(at)}: {reason}"]
         workers, batch = self.settings.resources.workers_per_trial, recipe.budget.batch_size
         if batch % workers:
             path = ("resources", "workers_per_trial")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Literal
@@ -128,7 +128,7 @@ def across(store: Store, wanted: Filter) -> Across:
     protocol, others = choose_protocol(scored, wanted.protocol, dataset)
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in scored:
-        if row["protocol"] == protocol:
+        if row["protocol"] == protocol and not trials[row["trial_id"]]["lineage"]:
             found[trials[row["trial_id"]]["dataset_fingerprint"]].append(row)
     by_images: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for trial in trials.values():
@@ -140,8 +140,17 @@ def across(store: Store, wanted: Filter) -> Across:
         protocol=protocol,
         filter=wanted,
         sections=sections,
-        notes=tuple(_notes(by_images, found, protocol, others if wanted.protocol is None else ())),
+        notes=(
+            *_notes(by_images, found, protocol, others if wanted.protocol is None else ()),
+            *_changed(trials.values()),
+        ),
     )
+
+
+def _changed(trials: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Trials that are no evidence on any one recipe."""
+    if changed := sum(bool(trial["lineage"]) for trial in trials):
+        yield f"{changed} trial(s) are left out: members of a population (pbt), whose recipes changed as they trained"
 
 
 def told_apart(rows: Sequence[Standing]) -> tuple[tuple[Standing, ...], dict[str, str]]:

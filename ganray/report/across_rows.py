@@ -73,7 +73,7 @@ def _quoted(text: str) -> str:
 def read_trials(store: Store, dataset: str, wanted: Filter) -> dict[str, dict[str, Any]]:
     columns = (
         "trial_id, experiment, status, seed, device, kimg, device_s, dataset_fingerprint, n_images, resolution, "
-        "recipe_json"
+        "recipe_json, lineage"
     )
     rows = query(store, f"SELECT {columns} FROM trials WHERE {_condition(dataset, wanted)}").to_pylist()
     if not rows:

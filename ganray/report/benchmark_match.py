@@ -92,7 +92,9 @@ def runs(store: Store, benchmark: Benchmark, wanted: pads.Expression | None = No
         condition &= wanted
     columns = [name for name in Run.__dataclass_fields__ if name != "meaning"]
     found, damaged = [], []
-    for row in store.trials(columns=[*columns, "recipe_json"], where=condition).to_pylist():
+    for row in store.trials(columns=[*columns, "recipe_json", "lineage"], where=condition).to_pylist():
+        if row.pop("lineage"):
+            continue  # it took over another's weights: its recipe is only how it began
         try:
             flat = flatten(row.pop("recipe_json"), row["trial_id"])
         except StoreError as error:

@@ -62,7 +62,7 @@ def best_known(store: Store, fingerprints: Sequence[str], n_images: int, resolut
 
 
 def _trials(store: Store) -> Iterable[TrialRow]:
-    return (TrialRow(**row) for row in store.trials().to_pylist())
+    return (TrialRow(**row) for row in store.trials().to_pylist() if not row["lineage"])
 
 
 def _most_similar(trials: Sequence[TrialRow], n_images: int, resolution: int) -> list[TrialRow]:

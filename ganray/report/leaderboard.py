@@ -43,6 +43,8 @@ class Entry:
     identity: str = field(repr=False)
     grid_uri: str | None = None
     diagnosis: str | None = None
+    takeovers: int = 0
+    """How often it took over another's weights and recipe (PBT): then `recipe` is only how it began."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,7 @@ def leaderboard(store: Store, experiment: str, protocol: str | None = None, show
             recipe={path: recipes[row.trial_id].get(path) for path in paths},
             identity=identity(recipes[row.trial_id]),
             diagnosis=row.diagnosis,
+            takeovers=len(row.lineage or ()),
         )
         score = best.get((row.trial_id, chosen or ""))
         entries.append(_scored(entry, score, show, scored) if score else entry)
@@ -100,7 +103,7 @@ def leaderboard(store: Store, experiment: str, protocol: str | None = None, show
         show=show,
         entries=_ranked(entries, show),
         labels=labels(paths),
-        notes=(*_other_protocols(chosen, others, protocol), *notes, *_data_sets(rows)),
+        notes=(*_other_protocols(chosen, others, protocol), *notes, *_data_sets(rows), *_populations(rows)),
     )
 
 
@@ -165,9 +168,19 @@ def _data_sets(rows: Sequence[TrialRow]) -> tuple[str, ...]:
     return (f"the trials learnt {count} different data sets: compare numbers within one data set only",)
 
 
+def _populations(rows: Sequence[TrialRow]) -> tuple[str, ...]:
+    changed = sum(bool(row.lineage) for row in rows)
+    if not changed:
+        return ()
+    return (
+        f"{changed} trial(s) marked pbt took over weights and recipes of others: the recipe shown is only how each "
+        f"began, and does not give its result; the store's column lineage has the course",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """All seeds of one recipe. `mean`, `low` and `high` are over the completed trials only.
+    """All seeds of one recipe; no trial that changed its own. `mean`, `low`, `high` are over the completed trials only.
 
     `low` to `high` is Student's interval at 95 % for the mean, cut at 0, below which no distance is;
     None with fewer than two completed trials.
@@ -191,7 +204,7 @@ def by_recipe(board: Leaderboard) -> tuple[Group, ...]:
     Only completed trials count towards a mean: a pruned or running trial had less budget than the others.
     """
     groups: dict[str, list[Entry]] = {}
-    for entry in board.entries:
+    for entry in (entry for entry in board.entries if not entry.takeovers):
         groups.setdefault(entry.identity, []).append(entry)
     result = sorted((_group(board, g) for g in groups.values()), key=lambda g: (g.mean is None, g.mean or 0.0))
     return tuple(

@@ -106,6 +106,8 @@ def _entries(board: Leaderboard, wide: bool) -> list[Row]:
     dull = set() if any(e.kid is not None for e in board.entries) else {"KID"}
     if len({e.seed for e in board.entries}) == 1:
         dull.add("seed")
+    if not any(e.takeovers for e in board.entries):
+        dull.add("pbt")
     return [{name: cell for name, cell in row.items() if name not in dull} for row in rows]
 
 
@@ -121,9 +123,13 @@ def _entry(board: Leaderboard, entry: Entry, wide: bool) -> Row:
         "kimg": number(entry.kimg),
         "time": duration(entry.device_s),
         "seed": str(entry.seed),
+        "pbt": f"{entry.takeovers} taken over" if entry.takeovers else NOTHING,
         **_fields(board, entry.recipe, wide),
     }
     if not wide:
+        if entry.takeovers:
+            row["recipe"] = f"pbt ({row['pbt']})  {row.get('recipe', '')}".rstrip()
+        del row["pbt"]
         # The recipe needs the room: how far a trial came is said where it did not complete.
         reached = row.pop("kimg")
         row["status"] += "" if entry.status == "completed" else f" @{reached}"

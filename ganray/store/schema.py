@@ -68,6 +68,12 @@ _TRIAL_COLUMNS: list[Column] = [
     ("discriminator_params", _INT, "trainable parameters"),
     ("checkpoint_uri", _TEXT, "the last checkpoint"),
     ("skipped_files", _TEXTS, "unreadable images that were left out"),
+    (
+        "lineage",
+        _TEXTS,
+        "JSON object per take-over from another member of a population: kimg, from (its trial_id), changed (parameter "
+        "to old and new value), params (all from then on); then recipe_json is only how the trial began; null: none",
+    ),
     ("created_at", _TIME, "when the trial began, UTC"),
     ("updated_at", _TIME, "when this row was written, UTC; the newest row of a trial counts"),
 ]
@@ -217,6 +223,7 @@ class TrialRow(Row):
     discriminator_params: int | None = None
     checkpoint_uri: str | None = None
     skipped_files: tuple[str, ...] | list[str] = ()
+    lineage: tuple[str, ...] | list[str] | None = None
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
 

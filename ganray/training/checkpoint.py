@@ -101,7 +101,7 @@ def restore_checkpoint(state: TrainState, path: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The raw contents, tensors on the CPU. Raises WeightsError; DamagedCheckpoint where the file is torn or changed."""
+    """The raw contents, tensors on the CPU. Raises WeightsError; DamagedCheckpoint where it is torn or changed."""
     try:
         _verify(path)
         saved = torch.load(path, map_location="cpu", weights_only=True)

@@ -81,7 +81,7 @@ def test_no_command_shows_the_help(ganray):
 def test_an_unknown_command_is_answered_with_the_nearest(ganray):
     code, out, err = ganray("swep", "x.yaml")
     assert (code, out) == (2, "")
-    assert "unknown command 'swep'; did you mean 'sweep'? (known: validate, sweep, train," in err
+    assert "unknown command 'swep'; did you mean 'sweep'? (known: validate, sweep, submit," in err
 
 
 @pytest.mark.parametrize(

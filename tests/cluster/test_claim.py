@@ -3,6 +3,7 @@
 import json
 import runpy
 import secrets
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,9 @@ def test_begun_then_resumed_and_nothing_said(load, runs, store):
     experiment = load()
     first = claim(experiment, runs, store)
     assert (first.folder, first.from_store) == (runs.folder / "claimed", False)
-    assert claim(load("runtime.device=cpu"), runs, store, resume=True) == first
+    assert not first.is_resumed
+    assert claim(load("runtime.device=cpu"), runs, store, resume=True) == replace(first, is_resumed=True)
+    assert claim(load("runtime.device=cpu"), runs, store, resume=None).is_resumed
     with pytest.raises(RecipeError, match=r"holds a sweep of this name; --resume continues it, --fresh forgets"):
         claim(experiment, runs, store)
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from ganray.cluster.budget import Budget
 from ganray.cluster.live import LiveTable, brief
 from ganray.cluster.prune import PrunedRows
 from ganray.cluster.worker import as_result
@@ -62,12 +63,23 @@ def test_a_trial_that_tune_ends_early_is_pruned(table):
     assert table.lines["t"].status == "pruned"
 
 
-def test_a_trial_that_the_deadline_ends_is_not_pruned(screen):
-    table = LiveTable("fd", 4.0, 3, Console(file=screen), deadline=time.monotonic() - 1)
+def test_a_trial_that_the_end_of_the_sweep_breaks_off_is_not_pruned(screen):
+    budget = Budget(deadline=time.monotonic() - 1)
+    table = LiveTable("fd", 4.0, 3, Console(file=screen), budget=budget)
     which = trial()
     happen(table, which, result(2, 30.0))
+    assert budget.stop_all()
     table.on_trial_complete(0, [], which)
     assert table.lines["t"].status == "running"
+    happen(table, which, result(2.5, 30.0, done=True))  # its slot lets go of it
+    assert table.lines["t"].status == "running"
+
+
+def test_a_slot_that_was_replaced_is_reported_with_its_node(table, screen):
+    happen(
+        table, trial(), {**result(2, 30.0), "slot": "slot-1", "node": "10.0.0.7", "slot_replaced": "failed 3 recipes"}
+    )
+    assert "slot slot-1 on 10.0.0.7 failed 3 recipes" in screen.getvalue()
 
 
 def test_the_table_shows_every_trial_with_its_diagnosis_and_numbers_go_on_after_a_resume():
@@ -139,19 +151,19 @@ def row(trial_id, status):
 
 
 @pytest.mark.parametrize(
-    ("status", "deadline", "expected"),
+    ("status", "is_over", "expected"),
     [
-        ("running", None, "pruned"),
-        ("running", 0.0, "running"),
-        ("completed", None, "completed"),
-        ("pruned", None, "pruned"),
+        ("running", False, "pruned"),
+        ("running", True, "running"),
+        ("completed", False, "completed"),
+        ("pruned", False, "pruned"),
     ],
 )
-def test_the_driver_records_pruning_and_nothing_else(tmp_path, status, deadline, expected):
+def test_the_driver_records_pruning_and_nothing_else(tmp_path, status, is_over, expected):
     store = Store(tmp_path)
     store.put_trial(row("a", status))
     which = SimpleNamespace(last_result={"trial": "a", "status": status})
-    PrunedRows(store, "e", deadline).on_trial_complete(0, [], which)
+    PrunedRows(store, "e", lambda: is_over).on_trial_complete(0, [], which)
     (found,) = store.trials("e").to_pylist()
     assert found["status"] == expected
     assert (found["kimg"], found["tricks"]) == (2.0, ["ema"])
@@ -161,7 +173,7 @@ def test_the_driver_records_pruning_and_nothing_else(tmp_path, status, deadline,
 def test_a_store_that_does_not_answer_is_told_of_pruning_later(tmp_path, monkeypatch, caplog):
     store = Store(tmp_path)
     store.put_trial(row("a", "running"))
-    pruned = PrunedRows(store, "e", None)
+    pruned = PrunedRows(store, "e")
     with monkeypatch.context() as patch:
 
         def refuse(*args, **kwargs):

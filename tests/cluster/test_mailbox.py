@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ganray.cluster.mailbox import MAX_DELIVERIES, Mailbox
+from ganray.cluster.mailbox import Mailbox
 
 
 def result(kimg, done=False):
@@ -81,30 +81,47 @@ def test_a_restarted_worker_gets_its_job_again_and_repeats_nothing():
     run(scenario)
 
 
-def test_a_job_that_kills_its_workers_again_and_again_fails_and_is_not_handed_out_any_more():
+def test_workers_on_a_node_that_goes_away_pause_and_get_their_job_again_elsewhere():
     async def scenario():
         box = Mailbox()
-        job_id = await box.submit("too large")
-        for _ in range(MAX_DELIVERIES):
-            assert (await soon(box.next_job(0, 1)))[0] == "job"
-        assert (await soon(box.next_job(0, 1)))[0] == "idle"
-        last = await soon(box.next_result(job_id, 1))
-        assert (last["status"], last["done"]) == ("failed", True)
-        assert "worker-died" in last["diagnosis"]
-        assert (await soon(box.next_job(0, 0.05)))[0] == "idle"
+        await box.hello(("node-1",))
+        assert await box.nodes() == ("node-1",)
+        job_id = await box.submit("recipe")
+        assert await soon(box.next_job(0, 1)) == ("job", job_id, "recipe")
+        assert not await box.wants_pause()
+        assert await box.evacuate() is True
+        assert await box.evacuate() is False, "said once"
+        assert await box.wants_pause()
+        assert await soon(box.next_job(job_id, 1)) == ("move", 0, None)
+        await box.hello(("node-2",))
+        assert not await box.wants_pause()
+        assert await soon(box.next_job(0, 1)) == ("job", job_id, "recipe")
 
     run(scenario)
 
 
-def test_progress_forgives_earlier_deaths():
+def test_who_closes_may_wait_until_the_workers_have_left():
+    async def scenario():
+        box = Mailbox()
+        assert await box.close() is False, "nobody has come yet"
+        box = Mailbox()
+        await box.hello(("node-1",))
+        assert await box.close() is True
+        assert await box.wait_until_left(0.01) is False
+        left = asyncio.create_task(box.wait_until_left(5))
+        assert await soon(box.next_job(0, 1)) == ("closed", 0, None)
+        assert await soon(left) is True
+
+    run(scenario)
+
+
+def test_results_are_counted():
     async def scenario():
         box = Mailbox()
         job_id = await box.submit("recipe")
-        for kimg in range(1, 3 * MAX_DELIVERIES):
-            assert (await soon(box.next_job(0, 1)))[0] == "job"
-            report = asyncio.create_task(box.report(job_id, result(kimg)))
-            assert (await soon(box.next_result(job_id, 1)))["kimg"] == kimg
-            report.cancel()
+        assert await box.count_results() == 0
+        await box.report(job_id, result(1, done=True))
+        assert await box.count_results() == 1
 
     run(scenario)
 

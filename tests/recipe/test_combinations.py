@@ -291,7 +291,8 @@ REFUSED = {
         {"objective": {"self_supervision": [{"name": "rotation"}, {"name": "contrastive"}]}}),
     ("micro_batches", "batch norm in G"): (
         {"runtime": {"micro_batch": 2}}, ("runtime", "micro_batch"),
-        "micro-batches would change what is trained: batch norm in the dcgan generator mixes the images of a batch; set "
+        "micro-batches would change what is trained: batch norm in the dcgan generator mixes the images of a batch; "
+        "set "
         "generator.norm to another, or leave runtime.micro_batch out",
         {"runtime": {"micro_batch": 2}, "generator": dcgan(norm="pixel")}),
     ("micro_batches", "a D that has batch norm only"): (

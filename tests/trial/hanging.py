@@ -1,7 +1,8 @@
 """A worker that hangs, behind test_watchdog.py: python hanging.py WHERE FOLDER PHOTOS [RANK]
 
-WHERE: step, data, evaluation, store, lock (in C, with the interpreter's lock), slow (it does not hang), verdict (somebody
-takes his time over a report). With RANK it is one of two workers, of which rank 1 hangs.
+WHERE: step, data, evaluation, store, lock (in C, with the interpreter's lock), slow (it does not hang), verdict
+(somebody takes his time over a report). With RANK it is one of two workers, of which rank 1 hangs.
+Or python hanging.py command ARGUMENTS: the command line, with a step that hangs.
 """
 
 import ctypes
@@ -19,6 +20,7 @@ import torch.distributed as dist
 from tiny import install
 from two_workers import job_of
 
+from ganray.cli.main import main as ganray
 from ganray.data import images as images_
 from ganray.evaluation.score import Scorer
 from ganray.store.store import Store
@@ -73,6 +75,10 @@ def set_up(where):
 
 
 def main():
+    if sys.argv[1] == "command":
+        install()
+        set_up("step")
+        ganray(sys.argv[2:])
     where, folder, photos = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     rank = int(sys.argv[4]) if len(sys.argv) > 4 else None
     torch.set_num_threads(1)

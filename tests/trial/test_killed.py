@@ -1,4 +1,4 @@
-"""A trial killed at any moment of writing a checkpoint goes on from a whole one, to the very numbers of a straight run."""
+"""A trial killed at any moment of writing a checkpoint goes on from a whole one, to a straight run's very numbers."""
 
 import json
 import os

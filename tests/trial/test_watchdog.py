@@ -83,6 +83,27 @@ def test_a_hang_is_ended_and_the_stacks_name_the_function(ended, tmp_path, where
     assert artifact.read_text() == text
 
 
+def test_without_ray_the_command_ends_with_the_place_of_the_stacks(tmp_path, photos):
+    path = tmp_path / "demo.yaml"
+    path.write_text(f"""\
+data: {{source: {photos}, resolution: 32}}
+generator: {{name: dcgan, width: 4, latent_dim: 8}}
+discriminator: {{name: dcgan, width: 4}}
+budget: {{kimg: 0.08, batch_size: 4}}
+evaluation: {{protocols: [fd_lite0_1k_train], every_kimg: 0.04}}
+resources: {{stall_minutes: 0.1}}
+runs: {tmp_path}/runs
+store: {tmp_path}/store
+""")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GANRAY_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, SCRIPT, "command", "train", path, "--local"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == EXIT_CODE
+    stacks = folder_of(tmp_path) / "stacks-rank0.txt"
+    assert f"hang: no progress for 6 s in a training step; stacks in {stacks}; this worker ends" in done.stderr
+    assert "in hang_for_ever\n" in stacks.read_text()
+
+
 def test_a_store_that_hangs_is_a_hang_too(ended, tmp_path):
     (code,), (said,) = ended("store")
     assert code == EXIT_CODE, said
@@ -115,11 +136,11 @@ def test_a_collective_that_one_worker_does_not_join_ends_both_with_their_stacks(
     assert noted(tmp_path)["endings"][0].startswith("hang: no progress for 5 s in a training step; stacks in ")
 
 
-@pytest.mark.parametrize("where", ["slow", "verdict"])
-def test_what_is_slow_but_moves_is_left_alone(ended, tmp_path, where):
-    (code,), (said,) = ended(where)
-    assert code == 0, said
-    assert json.loads(said.splitlines()[0])["status"] == "completed"
+@pytest.mark.parametrize(("where", "ranks"), [("slow", ()), ("verdict", ()), ("verdict", (0, 1))])
+def test_what_is_slow_but_moves_is_left_alone(ended, tmp_path, where, ranks):
+    codes, said = ended(where, *ranks)
+    assert set(codes) == {0}, said
+    assert json.loads(said[0].splitlines()[0])["status"] == "completed"
     assert {path.name for path in folder_of(tmp_path).iterdir()} == {"checkpoint.pt", "lock"}
 
 
