@@ -252,8 +252,7 @@ class _Room(tune.Callback):
         if time.monotonic() - self._cleared >= CLEAR_S:
             clear_rooms()
             self._cleared = time.monotonic()
-        active = sum(line.status in ("waiting", "running") for line in self.table.lines.values())
-        waiting = active - self.capacity.fits()
+        waiting = sum(trial.status in ("RUNNING", "PENDING") for trial in trials) - self.capacity.fits()
         text = f"{waiting} trial(s) wait for a node with room" if waiting > 0 else ""
         if text != self._said:
             self._said = self.table.note = text
