@@ -85,9 +85,20 @@ import ray
 from ganray.cluster.settings import start_ray
 from ganray.cluster.spot import Notice, drain_this_node
 start_ray(None, num_cpus=1)
-address = ray.get_runtime_context().gcs_address
-answer = drain_this_node(Notice("terminate", time.time() + 60), address)
-print("DRAINED", answer, sorted(ray._private.state.state.get_draining_nodes()) == [ray.get_runtime_context().get_node_id()])
+
+@ray.remote(num_cpus=1)
+class Busy:
+    def ready(self):
+        return True
+
+busy = Busy.remote()  # a node without work would leave at once
+ray.get(busy.ready.remote())
+context = ray.get_runtime_context()
+answer = drain_this_node(Notice("terminate", time.time() + 60), context.gcs_address)
+deadline = time.monotonic() + 30
+while not ray._private.state.state.get_draining_nodes() and time.monotonic() < deadline:
+    time.sleep(0.2)
+print("DRAINED", answer, list(ray._private.state.state.get_draining_nodes()) == [context.get_node_id()], flush=True)
 """
 
 
