@@ -12,8 +12,10 @@ import pytest
 from ganray.cluster.signals import ENDINGS, interruptible
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
 from ganray.cluster.signals import interruptible
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
+signal.signal(signal.SIGINT, signal.default_int_handler)
 told = []
 with interruptible(told.append):
     print("ready", flush=True)

@@ -181,7 +181,8 @@ class Rig:
         self.start("--resume", terminal=terminal)
 
         def goes_on() -> bool:
-            return any(key[0] == fault.trial for key in self.rows.keys() - keys)
+            # Workers outlive their driver for some seconds: the interrupted trial may be complete by now.
+            return bool(self.rows.keys() - keys)
 
         self._wait(goes_on, f"an evaluation after {fault.name} and --resume")
         fault.recovered_s = round(time.monotonic() - began, 1)

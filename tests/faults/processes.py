@@ -20,8 +20,8 @@ ROLES = {
     "mailbox": ("ray::Mailbox",),
 }
 """What Ray calls the processes of a slot."""
-RAYS_OWN = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
-"""Processes of a node that belong to no job."""
+RAYS_OWN = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent", "ray::_AutoscalingCoordinatorActor")
+"""Processes that belong to no job. The last one is detached: Ray keeps one per cluster once it has seen a trainer."""
 
 
 class Family:

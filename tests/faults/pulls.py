@@ -1,5 +1,6 @@
 """Each fault by name: how it is injected into the sweep that runs, and what has to come of it."""
 
+import contextlib
 import signal
 import time
 import traceback
@@ -169,7 +170,8 @@ def pull_all(rig: Rig, names: list[str]) -> dict[str, str]:
             print(f"{time.strftime('%T')} FAILED {name}: {traceback.format_exc()}", flush=True)
             rig.sweep.process.kill()
             rig.sweep.process.wait()
-            rig.wait_until_actors_end()
+            with contextlib.suppress(TimeoutError):
+                rig.wait_until_actors_end()
             while len(rig.cluster.nodes) < NODES + 1:
                 rig.cluster.add_node()
     return failed
