@@ -1,6 +1,7 @@
 """Plugs pulled on a real Ray of three nodes, one after another; then row by row against an undisturbed run.
 
-The whole list of faults, measured, is benchmarks/faults.py.
+The whole list of faults, measured, is benchmarks/faults.py. A driver that is killed, and one that is started twice, are in
+tests/cluster/test_sweep.py and test_lease.py.
 """
 
 import pytest
@@ -11,7 +12,9 @@ from tests.faults.pulls import FAULTS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
-PULLED = ("one of two workers", "Train controller", "same sweep twice", "Tune actor", "driver")
+PULLED = ("one of two workers", "Train controller", "Tune actor")
+TRIALS = 12
+"""Far more than plugs: a trial takes seconds, and some pass while a fault is waited out."""
 EVALUATIONS = 6
 
 
@@ -19,18 +22,17 @@ EVALUATIONS = 6
 def outcome(tmp_path_factory):
     """One sweep of two-worker trials that suffers each fault in another trial."""
     folder = tmp_path_factory.mktemp("faults")
-    trials = len(PULLED) + 1
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANRAY_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
-        file = write_file(folder, trials=trials, workers=2, evaluations=EVALUATIONS)
+        file = write_file(folder, trials=TRIALS, workers=2, evaluations=EVALUATIONS)
         with Cluster(2, folder) as cluster:
-            rig = Rig(cluster, file, trials=trials, evaluations=EVALUATIONS)
+            rig = Rig(cluster, file, trials=TRIALS, evaluations=EVALUATIONS)
             rig.start()
             for name in PULLED:
                 FAULTS[name][1](rig, name)
             code = rig.finish(600)
             left = cluster.left_behind()
-        return {"rig": rig, "code": code, "left": left, "verdict": rig.judge(run_undisturbed(file)), "trials": trials}
+        return {"rig": rig, "code": code, "left": left, "verdict": rig.judge(run_undisturbed(file))}
 
 
 def test_the_sweep_ends_with_all_its_trials(outcome):
@@ -41,7 +43,7 @@ def test_the_sweep_ends_with_all_its_trials(outcome):
 def test_no_row_is_lost_and_none_is_doubled(outcome):
     assert outcome["verdict"].lost == []
     assert outcome["verdict"].doubled == []
-    assert outcome["verdict"].evaluations == outcome["trials"] * EVALUATIONS
+    assert outcome["verdict"].evaluations == TRIALS * EVALUATIONS
 
 
 def test_the_numbers_are_those_of_an_undisturbed_run_bit_for_bit(outcome):
@@ -57,13 +59,7 @@ def test_no_process_and_no_placement_group_is_left(outcome):
     assert outcome["left"] == {}
 
 
-def test_a_second_driver_was_refused_and_told_why(outcome):
-    (fault,) = [fault for fault in outcome["rig"].faults if fault.name == "same sweep twice"]
-    assert fault.code == 2
-    assert "is being run already" in fault.note or "holds a sweep of this name" in fault.note
-
-
 def test_each_fault_was_seen_and_gone_on_after(outcome):
-    pulled = [fault for fault in outcome["rig"].faults if fault.name != "same sweep twice"]
-    assert [fault.name for fault in pulled] == [name for name in PULLED if name != "same sweep twice"]
+    pulled = outcome["rig"].faults
+    assert [fault.name for fault in pulled] == list(PULLED)
     assert all(fault.recovered_s is not None for fault in pulled)
