@@ -1,7 +1,7 @@
 """Plugs pulled on a real Ray of three nodes, one after another; then row by row against an undisturbed run.
 
-The whole list of faults, measured, is benchmarks/faults.py. A driver that is killed, and one that is started twice, are in
-tests/cluster/test_sweep.py and test_lease.py.
+The whole list of faults, measured, is benchmarks/faults.py. A driver that is killed, and one that is started twice, are
+in tests/cluster/test_sweep.py and test_lease.py.
 """
 
 import pytest
