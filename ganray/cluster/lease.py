@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ganray.errors import ClusterError, StoreError
+from ganray.store.remote import RETRY_S
 from ganray.trial.folder import Runs
 
 LOG = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ EXPIRES_S = 90.0
 """A lease that was not renewed for so long belongs to a driver that is gone."""
 SETTLE_S = 1.0
 """How long after taking a lease one looks whether somebody else took it at the same moment."""
+FAREWELL_S = 10.0
+"""How long a sweep that ends waits for a renewal under way, and tries to give the lease back: it expires anyway."""
 
 
 @contextmanager
@@ -75,6 +78,8 @@ class _Lease:
             yield
         finally:
             self._ended.set()
+            if renewal.is_alive():
+                renewal.join(FAREWELL_S)  # else it might write the lease again after it was given back
             self._drop()
 
     def _refuse_other(self) -> None:
@@ -82,7 +87,9 @@ class _Lease:
         if other is None:
             return
         age_s = time.time() - other["at_s"]
-        if age_s > EXPIRES_S or (other["host"] == socket.gethostname() and not _lives(other["pid"])):
+        # A container that starts again has its name and its process ids from before.
+        is_dead = other["host"] == socket.gethostname() and (other["pid"] == os.getpid() or not _lives(other["pid"]))
+        if age_s > EXPIRES_S or is_dead:
             return
         left_s = EXPIRES_S - age_s
         raise ClusterError(
@@ -90,11 +97,11 @@ class _Lease:
             + f"; if that one is gone, its lease ends in {left_s:.0f} s"
         )
 
-    def _other(self) -> dict[str, Any] | None:
+    def _other(self, patience_s: float = RETRY_S) -> dict[str, Any] | None:
         """The lease at the URI, where it is somebody else's. StoreError where the URI fails."""
         found = self.runs.folder / self.experiment / f".{LEASE}.remote"
         try:
-            known = _read(found) if self.runs.fetch(self.path, found) else None
+            known = _read(found) if self.runs.fetch(self.path, found, patience_s) else None
         finally:
             found.unlink(missing_ok=True)
         return known if known and known["id"] != self.id else None
@@ -121,8 +128,8 @@ class _Lease:
 
     def _drop(self) -> None:
         try:
-            if self.runs.is_remote and self._other() is None:
-                self.runs.remove(self.path)
+            if self.runs.is_remote and self._other(FAREWELL_S) is None:
+                self.runs.remove(self.path, FAREWELL_S)
             (self.runs.folder / self.path).unlink(missing_ok=True)
         except (StoreError, OSError) as error:
             LOG.warning("the sweep's lease stays until it expires: %s", error)

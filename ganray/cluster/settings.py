@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from ganray.cluster.loopback import loopback
+from ganray.cluster.signals import deaf_to_terminal
 from ganray.errors import ClusterError
 
 ENVIRONMENT = {
@@ -16,6 +17,8 @@ ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Tune would take the first Ctrl-C for itself and tell nobody: the slots would not hear that the sweep is over.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "1",
@@ -50,7 +53,7 @@ def start_ray(address: str | None, *, num_cpus: int | None = None, verbose: bool
         options["address"] = address
     if not ray.is_initialized():
         try:
-            with loopback() if address is None else nullcontext():
+            with deaf_to_terminal(), loopback() if address is None else nullcontext():
                 ray.init(**options)
         except Exception as error:  # Ray raises a bare Exception where a node does not start in time
             where = address or "this machine"

@@ -1,4 +1,5 @@
-"""Ctrl-C, SIGTERM and a closed terminal: once ends a sweep in order, twice at once. Either way it can be resumed."""
+"""Ctrl-C, SIGTERM and a closed terminal end a sweep in order, a second Ctrl-C or SIGTERM at once. Either way it can be
+resumed."""
 
 import os
 import signal
@@ -13,7 +14,7 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def interruptible(stop: Callable[[str], None]) -> Iterator[None]:
-    """Within, the first signal calls `stop` with its name; a second one raises KeyboardInterrupt.
+    """Within, the first signal calls `stop` with its name; a second Ctrl-C or SIGTERM raises KeyboardInterrupt.
 
     Outside the main thread nothing can be caught, and nothing is.
     """
@@ -26,6 +27,8 @@ def interruptible(stop: Callable[[str], None]) -> Iterator[None]:
         nonlocal told
         if number == signal.SIGHUP:
             _leave_terminal()
+            if told:
+                return  # a shell passes on that its window is closed, and the kernel tells of the shell's own end
         if told:
             raise KeyboardInterrupt
         told = True
@@ -41,6 +44,16 @@ def interruptible(stop: Callable[[str], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def deaf_to_terminal() -> Iterator[None]:
+    """What is started within never hears SIGHUP, which a shell sends to a whole job: the driver alone answers it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_terminal() -> None:

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 
 LOG = logging.getLogger(__name__)
 METADATA = "http://169.254.169.254"
@@ -45,6 +46,11 @@ def read_notice(metadata: str = METADATA) -> Notice | None:
     text = _ask(Request(f"{metadata}/latest/meta-data/spot/instance-action", headers=headers))
     if text is None:
         return None
+    return parse(text)
+
+
+def parse(text: str) -> Notice:
+    """A notice as the metadata have it. Raises ValueError, KeyError or TypeError where it is none."""
     found = json.loads(text)
     return Notice(found["action"], datetime.fromisoformat(found["time"].replace("Z", "+00:00")).timestamp())
 
@@ -59,7 +65,7 @@ def watch(
             notice = read()
             if notice is not None and drain(notice):
                 return notice
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             if not complained:
                 LOG.warning("no spot notices for now: %s", error)
             complained = True
@@ -67,7 +73,16 @@ def watch(
 
 
 def drain_this_node(notice: Notice, address: str | None = None) -> bool:
-    """Have Ray drain the node on this machine; whether it will. Raises OSError where no Ray runs here."""
+    """Have Ray drain the node on this machine; whether it will. Raises OSError where no Ray runs here or answers."""
+    from ray.exceptions import RayError
+
+    try:
+        return _drain(notice, address)
+    except RayError as error:
+        raise OSError(f"Ray does not take the notice: {error}") from None
+
+
+def _drain(notice: Notice, address: str | None) -> bool:
     from ray._private import services
     from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # type: ignore[attr-defined]
 
@@ -101,7 +116,8 @@ def _gcs(address: str | None) -> Any:
 def _ask(request: Request) -> str | None:
     """The answer; None where there is no such thing."""
     try:
-        with urlopen(request, timeout=TIMEOUT_S) as answer:
+        # No proxy stands between an instance and its metadata.
+        with build_opener(ProxyHandler({})).open(request, timeout=TIMEOUT_S) as answer:
             text: str = answer.read().decode()
             return text
     except HTTPError as error:
@@ -110,6 +126,8 @@ def _ask(request: Request) -> str | None:
         raise OSError(f"{request.full_url} answers {error.code}") from None
     except URLError as error:
         raise OSError(f"{request.full_url}: {error.reason}") from None
+    except HTTPException as error:
+        raise OSError(f"{request.full_url}: {error!r}") from None
 
 
 def main() -> None:

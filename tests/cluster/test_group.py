@@ -102,12 +102,12 @@ def follow(group, job_id, limit=100):
     return results
 
 
-def workers():
+def workers(title="RayTrainWorker"):
     """The Train workers of this process's own Ray; the machine may be running another one."""
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if "RayTrainWorker" in " ".join(process.cmdline()):
+            if title in " ".join(process.cmdline()):
                 found.append(process.pid)
     return sorted(found)
 
@@ -185,6 +185,27 @@ def test_a_killed_worker_resumes_from_the_checkpoint_and_reports_nothing_twice(g
     curve = kimgs(store.curves())
     assert len(curve) == len(set(curve))
     assert workers() != seen["pids"]
+
+
+def test_a_killed_controller_is_replaced_each_time_and_the_job_goes_on(group, make_job, seen):
+    job = make_job(make_recipe(), experiment="renewed")
+    job_id = group.submit(job)
+    results = follow(group, job_id, limit=1)
+    for expected in (2, 3):
+        (controller,) = workers("TrainController")
+        os.kill(controller, signal.SIGKILL)
+        results += follow(group, job_id, limit=1)
+        assert len(results) == expected
+        assert workers("TrainController") != [controller]
+    results += follow(group, job_id)
+    assert [round(r["kimg"], 6) for r in results] == EVERY
+    assert [r["tiny"] for r in results] == seen["first"], "as if nothing had happened"
+    store = Store(job.store)
+    (row,) = store.trials().to_pylist()
+    assert (row["status"], kimgs(store.evaluations())) == ("completed", EVERY)
+    curve = kimgs(store.curves())
+    assert len(curve) == len(set(curve))
+    follow(group, group.submit(make_job(make_recipe(seed=5))))  # a further job finds a whole group
 
 
 def test_a_group_that_finds_no_room_says_what_it_needs(cluster, group, tmp_path, make_job):

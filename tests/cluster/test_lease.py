@@ -6,6 +6,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from ganray.cluster import lease
 from ganray.cluster.lease import EXPIRES_S, LEASE, only_driver
 from ganray.errors import ClusterError, StoreError
+from ganray.trial import folder
 from ganray.trial.folder import Runs
 
 HOLD = """
@@ -65,6 +67,14 @@ def test_another_process_on_this_machine_is_refused_until_it_is_killed(tmp_path)
         pass
 
 
+def test_a_second_one_in_the_same_process_is_refused_too(tmp_path):
+    runs, said = Runs.at(tmp_path), rf"e is being run already \(process {os.getpid()} on "
+    with only_driver("e", runs, nobody):
+        with pytest.raises(ClusterError, match=said), only_driver("e", runs, nobody):
+            pass
+        assert json.loads((tmp_path / "e" / LEASE).read_text())["pid"] == os.getpid(), "the first one's stays"
+
+
 def test_it_is_let_go_at_the_end_and_after_an_error(tmp_path):
     runs = Runs.at(tmp_path)
     with pytest.raises(ValueError, match="inside"), only_driver("e", runs, nobody):
@@ -92,6 +102,29 @@ def test_the_lease_of_a_dead_process_of_this_machine_is_taken_at_once(remote, mo
     put(remote, host=lease.socket.gethostname(), pid=ended.pid)
     with only_driver("e", remote, nobody):
         pass
+
+
+def test_a_container_that_starts_again_with_the_same_process_id_need_not_wait(remote):
+    put(remote, host=lease.socket.gethostname(), pid=os.getpid())
+    with only_driver("e", remote, nobody):
+        pass
+
+
+def test_a_renewal_under_way_does_not_bring_the_lease_back(remote, monkeypatch, tmp_path):
+    monkeypatch.setattr(lease, "RENEW_S", 0.05)
+    upload, under_way = folder.upload, threading.Event()
+
+    def slow(*arguments):
+        upload(*arguments)
+        if threading.current_thread() is not threading.main_thread():
+            under_way.set()
+            time.sleep(0.5)  # the URI takes its time to let it appear
+
+    monkeypatch.setattr(folder, "upload", slow)
+    with only_driver("e", remote, nobody):
+        assert under_way.wait(20)
+    time.sleep(1.0)
+    assert there(remote, tmp_path) is None
 
 
 def test_of_two_at_the_same_moment_the_one_who_wrote_first_gives_way(remote, monkeypatch):

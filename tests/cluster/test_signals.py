@@ -57,6 +57,16 @@ def test_twice_ends_at_once(tmp_path):
     assert (tmp_path / "end").read_text() == "at once: ['Ctrl-C']"
 
 
+def test_the_two_signals_of_one_closed_window_are_one(tmp_path):
+    process = begin(["1", str(tmp_path / "end")], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGHUP)  # by the shell
+    time.sleep(0.1)
+    process.send_signal(signal.SIGHUP)  # by the kernel, when the shell has ended
+    process.communicate(timeout=30)
+    assert (tmp_path / "end").read_text() == "in order: ['the terminal was closed']"
+
+
 def test_a_closed_terminal_does_not_break_what_is_printed_after_it(tmp_path):
     ours, theirs = pty.openpty()
     process = begin(["1", str(tmp_path / "end")], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
@@ -83,3 +93,88 @@ def test_what_nohup_has_ignored_stays_ignored(monkeypatch):
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+TUNE = """
+import os, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from ganray.cluster.settings import start_ray
+from ganray.cluster.signals import interruptible
+start_ray(None, num_cpus=1)
+from ray import tune
+
+
+class Slow(tune.Trainable):
+    def setup(self, config):
+        self.steps = 0
+
+    def step(self):
+        time.sleep(0.3)
+        self.steps += 1
+        return {"done": self.steps >= 200}
+
+
+class CtrlC(tune.Callback):
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        if result["training_iteration"] == 3:
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+
+class UntilTold(tune.Stopper):
+    def __call__(self, trial_id, result):
+        return False
+
+    def stop_all(self):
+        return bool(told)
+
+
+told = []
+with interruptible(told.append):
+    run = tune.RunConfig(name="x", storage_path=sys.argv[1], verbose=0, callbacks=[CtrlC()], stop=UntilTold())
+    tune.Tuner(Slow, run_config=run).fit()
+print("TOLD", told, flush=True)
+"""
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(300)
+def test_tune_does_not_keep_ctrl_c_for_itself(tmp_path):
+    done = subprocess.run([sys.executable, "-c", TUNE, str(tmp_path)], capture_output=True, text=True, timeout=240)
+    assert "TOLD ['Ctrl-C']" in done.stdout, done.stdout + done.stderr
+
+
+WINDOW = """
+import signal, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+from ganray.cluster.settings import start_ray
+from ganray.cluster.signals import interruptible
+start_ray(None, num_cpus=1)
+import ray
+
+
+@ray.remote(num_cpus=0)
+def one():
+    return 1
+
+
+told = []
+with interruptible(told.append):
+    print("inside", flush=True)
+    while not told:
+        time.sleep(0.05)
+    time.sleep(1)
+    print(told, "RAY ANSWERS", ray.get(one.remote(), timeout=60), flush=True)
+"""
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(300)
+def test_a_ray_of_this_machine_outlives_the_terminal():
+    process = subprocess.Popen([sys.executable, "-c", WINDOW], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, start_new_session=True)  # fmt: skip
+    seen = iter(process.stdout.readline, "")
+    assert any(line == "inside\n" for line in seen)
+    os.killpg(process.pid, signal.SIGHUP)  # a shell tells all processes of the job
+    output, _ = process.communicate(timeout=200)
+    assert "['the terminal was closed'] RAY ANSWERS 1" in output
+    assert process.returncode == 0

@@ -86,6 +86,24 @@ def test_an_infinite_report_on_the_way_is_not_passed_on(experiment, storage):
     assert trials_of(storage)[0].intermediate_values == {}
 
 
+def test_it_proposes_no_more_trials_than_there_is_room_for_now(experiment, storage):
+    search = build_search(experiment, storage, [], 0)
+    room = [2]
+    search.allowed = lambda: room[0]
+    assert search.suggest("a")
+    assert search.suggest("b")
+    assert search.suggest("c") is None
+    assert len(trials_of(storage)) == 2, "what is not proposed leaves nothing in the study"
+    room[0] = 3  # a node has come
+    assert search.suggest("c")
+    room[0] = 1  # two are gone; their trials wait
+    search.on_trial_complete("a", final(4.0))
+    assert search.suggest("d") is None
+    search.on_trial_complete("b", error=True)
+    search.on_trial_complete("c", final(math.inf, "failed"))
+    assert search.suggest("d")
+
+
 def put(store, experiment, params, status):
     recipe = experiment.fixed(params)
     store.put_trial(

@@ -120,7 +120,7 @@ class Cluster:
 
     def gcs(self) -> list[psutil.Process]:
         """The head's GCS."""
-        return [process for process in self.members(0) if _program(process) == "gcs_server"]
+        return [process for process in self.members(0) if _program(process) == "gcs_server"] if 0 in self.nodes else []
 
     def drain(self, number: int, deadline_s: int) -> None:
         """Tell Ray that the node is about to be preempted, as a cloud's spot notice is told."""
@@ -153,7 +153,8 @@ class Cluster:
         """End all nodes; a later `start` begins a new cluster at the same address."""
         for number in list(self.nodes):
             self.kill_node(number)
-        wait_for(lambda: not self.family.titled("ray::"), 30, "the end of all workers")
+        kill(self.family.alive())  # a worker whose raylet went before it looks for Ray a while longer
+        wait_for(lambda: not self.family.alive(), 30, "the end of all processes of the cluster")
 
     def close(self) -> None:
         """End whatever this cluster, or a sweep on it, has started."""

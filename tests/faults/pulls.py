@@ -172,6 +172,10 @@ def pull_all(rig: Rig, names: list[str]) -> dict[str, str]:
             rig.sweep.process.wait()
             with contextlib.suppress(TimeoutError):
                 rig.wait_until_actors_end()
-            while len(rig.cluster.nodes) < NODES + 1:
-                rig.cluster.add_node()
+            if rig.cluster.gcs():
+                while len(rig.cluster.nodes) < NODES + 1:
+                    rig.cluster.add_node()
+            else:
+                rig.cluster.stop()
+                rig.cluster.start()
     return failed

@@ -39,7 +39,7 @@ def with_group(folder):
     from ganray.cluster.resources import Demand
 
     group = WorkerGroup(Demand(2, 1.0, 0.0), folder, "listening")
-    while not ray.get(group.mailbox.workers_ready.remote()):
+    while not ray.get(group.mailbox.nodes.remote()):
         time.sleep(0.5)
     time.sleep(2)  # the workers have met; now they have broadcast that there is no job
     found = listening()
